@@ -1,0 +1,5 @@
+"""The embedded default: one file, any number of processes of one machine."""
+
+from perdure_adapters.sqlite.store import SQLiteStore
+
+__all__ = ["SQLiteStore"]

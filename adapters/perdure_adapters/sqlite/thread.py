@@ -1,0 +1,139 @@
+"""A connection in a thread of its own: one hop for each piece of work, under asyncio and trio alike."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import anyio
+from anyio.lowlevel import current_token
+
+from perdure.errors import StoreError, StoreUnavailable
+from perdure_adapters.sqlite.errors import needs_reopening, translate
+
+T = TypeVar("T")
+
+
+class _Reply:
+    __slots__ = ("error", "ready", "value")
+
+    def __init__(self) -> None:
+        self.ready = anyio.Event()
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+
+class ConnectionThread:
+    """`call` runs a function with the connection as its first argument.
+
+    With `changed`, the connection looks every `poll` seconds, while it has nothing else to do,
+    whether another one has written, and calls `changed` in the event loop if so. (SQLite's
+    data_version is a read of shared memory: 3 microseconds.)
+    """
+
+    def __init__(
+        self, path: str, *, changed: Callable[[], None] | None = None, poll: float = 0.01, readonly: bool = False
+    ) -> None:
+        self._path = path
+        self._changed = changed
+        self._poll = poll
+        self._readonly = readonly
+        self._work: queue.SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...], _Reply] | None] = queue.SimpleQueue()
+        self._connection: sqlite3.Connection | None = None
+        self._version = 0
+        token = current_token().native_token
+        # asyncio's loop and trio's token each have a thread-safe way in, under its own name.
+        self._soon: Callable[..., Any] = getattr(token, "call_soon_threadsafe", None) or token.run_sync_soon
+        self._thread = threading.Thread(target=self._run, name="perdure-sqlite", daemon=True)
+        self._thread.start()
+
+    async def call(self, work: Callable[..., T], *args: Any) -> T:
+        """Raises StoreError and its kinds. Once begun it is not cut off by a cancellation."""
+        reply = _Reply()
+        self._work.put((work, args, reply))
+        with anyio.CancelScope(shield=True):
+            await reply.ready.wait()
+        if reply.error is not None:
+            raise reply.error
+        value: T = reply.value
+        return value
+
+    async def close(self) -> None:
+        self._work.put(None)
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._thread.join)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                item = self._work.get(timeout=self._poll if self._changed else None)
+            except queue.Empty:
+                self._look()
+                continue
+            if item is None:
+                break
+            work, args, reply = item
+            try:
+                reply.value = work(self._connect(), *args)
+            except sqlite3.Error as error:
+                reply.error = self._failed(error)
+            except BaseException as error:  # the caller's to handle, whatever it is
+                reply.error = error
+            self._tell(reply.ready.set)
+        if self._connection is not None:
+            self._connection.close()
+
+    def _tell(self, callback: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and whoever waited with it
+            self._soon(callback)
+
+    def _failed(self, error: sqlite3.Error) -> StoreError:
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                if connection.in_transaction:
+                    connection.rollback()
+            if needs_reopening(error):
+                with contextlib.suppress(sqlite3.Error):
+                    connection.close()
+                self._connection = None
+        return translate(error, self._path)
+
+    def _look(self) -> None:
+        if self._connection is None:
+            return
+        try:
+            version = self._connection.execute("pragma data_version").fetchone()[0]
+        except sqlite3.Error:
+            return
+        if version != self._version:
+            self._version = version
+            if self._changed is not None:
+                self._tell(self._changed)
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = connect(self._path)
+            if self._readonly:
+                self._connection.execute("pragma query_only = on")
+            self._version = self._connection.execute("pragma data_version").fetchone()[0]
+        return self._connection
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """A connection with perdure's settings: durable commits, and readers that do not block the writer."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+    try:
+        connection.execute("pragma busy_timeout = 2000")
+        mode = connection.execute("pragma journal_mode = wal").fetchone()[0]
+        if mode != "wal":
+            raise StoreUnavailable(f"the database {path} cannot use write-ahead logging; put it on a local disk")
+        connection.execute("pragma synchronous = full")
+    except BaseException:
+        connection.close()
+        raise
+    return connection

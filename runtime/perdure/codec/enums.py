@@ -1,0 +1,104 @@
+"""Enum members and Literal values."""
+
+from __future__ import annotations
+
+from enum import Enum, Flag
+from typing import Any
+
+from perdure.codec.misfit import Misfit
+from perdure.codec.primitives import INT, STR
+from perdure.codec.shape import KINDS, Shape
+
+
+class Members(Shape):
+    """An Enum: by value where all values are strings or all are ints, else by name.
+
+    `chosen`: only these, as in `Literal[Color.RED]`.
+    """
+
+    immutable = True
+
+    def __init__(self, cls: type[Enum], chosen: list[Enum] | None = None) -> None:
+        self.name = cls.__name__
+        if chosen is not None:
+            self.name = f"Literal[{', '.join(f'{cls.__name__}.{member.name}' for member in chosen)}]"
+        self.types = (cls,)
+        self._class = cls
+        members: list[Any] = list(cls) if chosen is None else chosen
+        values = {type(member.value) for member in cls.__members__.values()}
+        self._by_value = values in ({str}, {int})
+        # by name, because members need not be hashable
+        self._data = {member.name: member.value if self._by_value else member.name for member in members}
+        self._members = {self._data[member.name]: member for member in members}
+        self._kind = next(iter(values)) if self._by_value else str
+        self.kinds = frozenset((KINDS[self._kind],))
+        self._storable = all(INT.shared(data) or STR.shared(data) for data in self._members)
+
+    def dump(self, value: Any) -> Any:
+        if type(value) is not self._class or value._name_ not in self._data:
+            raise Misfit.of(self.name, value, f"give one of {self.name}'s members")
+        return self._data[value._name_]
+
+    def load(self, data: Any) -> Any:
+        if type(data) is self._kind and data in self._members:
+            return self._members[data]
+        known = ", ".join(repr(name) for name in list(self._members)[:12])
+        raise Misfit.of(f"{self.name}, one of {known}", data, "give one of these")
+
+    def shared(self, value: Any) -> bool:
+        return self._storable and type(value) is self._class and value._name_ in self._data
+
+
+class Flags(Shape):
+    """A Flag: its number, since combinations have no name of their own."""
+
+    kinds = frozenset(("int",))
+    immutable = True
+
+    def __init__(self, cls: type[Flag]) -> None:
+        self.name = cls.__name__
+        self.types = (cls,)
+        self._class = cls
+
+    def dump(self, value: Any) -> int:
+        if type(value) is not self._class:
+            raise Misfit.of(self.name, value, f"give {self.name}'s members or a combination of them")
+        number: int = value.value
+        return number
+
+    def load(self, data: Any) -> Any:
+        if type(data) is int:
+            try:
+                value = self._class(data)
+            except ValueError:
+                value = None
+            if type(value) is self._class:
+                return value
+        raise Misfit.of(f"{self.name} as its number", data)
+
+
+class Literals(Shape):
+    """`Literal[…]` of str, int, bool and None, which JSON tells apart. True is not 1 here."""
+
+    immutable = True
+
+    def __init__(self, values: list[Any]) -> None:
+        self.name = f"Literal[{', '.join(map(repr, values))}]"
+        self.types = tuple(dict.fromkeys(type(value) for value in values))
+        self.kinds = frozenset(KINDS[cls] for cls in self.types)
+        self._values = {(type(value), value) for value in values}
+        self._storable = all(v is None or type(v) is bool or INT.shared(v) or STR.shared(v) for v in values)
+
+    def dump(self, value: Any) -> Any:
+        if self._has(value):
+            return value
+        raise Misfit.of(self.name, value, "give one of these values")
+
+    def load(self, data: Any) -> Any:
+        return self.dump(data)
+
+    def shared(self, value: Any) -> bool:
+        return self._storable and self._has(value)
+
+    def _has(self, value: Any) -> bool:
+        return type(value) in self.types and (type(value), value) in self._values

@@ -1,0 +1,58 @@
+"""How values of one type become JSON data and come back."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+Kind: TypeAlias = Literal["null", "bool", "int", "float", "str", "array", "object"]
+
+KINDS: dict[type, Kind] = {
+    type(None): "null",
+    bool: "bool",
+    int: "int",
+    float: "float",
+    str: "str",
+    list: "array",
+    dict: "object",
+}
+ALL_KINDS: frozenset[Kind] = frozenset(KINDS.values())
+
+
+class Shape:
+    """`dump` gives fresh data made of None, bool, int, float, str, list and dict with str keys only.
+
+    `load(dump(value)) == value`, also when the data went through JSON text in between. Both raise
+    Misfit. Whether strings and integers can be stored is not looked at here but on the whole data
+    (`text.py`), where it costs next to nothing.
+    """
+
+    name: str
+    """How messages and union tags call the type."""
+
+    kinds: frozenset[Kind]
+    """What `dump` may give, at the top."""
+
+    types: tuple[type, ...]
+    """The exact classes of the values `dump` takes."""
+
+    immutable: bool = False
+    """Whether a value may be shared instead of copied, if `shared` says so."""
+
+    native: bool = False
+    """Whether it is what JSON itself calls such data: in a union it goes untagged before others."""
+
+    keys: frozenset[str] | None = None
+    """The names in the JSON object, when it is always an object with no other names."""
+
+    def dump(self, value: Any) -> Any:
+        raise NotImplementedError
+
+    def load(self, data: Any) -> Any:
+        raise NotImplementedError
+
+    def shared(self, value: Any) -> bool:
+        """True when the value fits, is small, can be stored, and is what decoding it would give."""
+        return False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"

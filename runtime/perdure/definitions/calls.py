@@ -1,0 +1,58 @@
+"""A call of an activity inside a workflow, waiting to be awaited."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Generator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from perdure.errors import UsageError
+from perdure.machine.commands import RunActivity
+from perdure.machine.machine import current
+
+if TYPE_CHECKING:
+    from perdure.definitions.activity import Activity
+
+R = TypeVar("R")
+
+
+class ActivityCall(Coroutine[None, None, R]):
+    """Awaiting it issues the command, so that calls are numbered in the order they are awaited.
+
+    It is a coroutine by protocol, not by type: that spares a frame for each step.
+    """
+
+    __slots__ = ("activity", "args", "kwargs", "steps")
+
+    def __init__(self, activity: Activity[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.activity = activity
+        self.args = args
+        self.kwargs = kwargs
+        self.steps: Generator[Any, None, R] | None = None
+
+    def __await__(self) -> Generator[Any, None, R]:
+        machine = current()
+        if machine is None or self.steps is not None:
+            raise UsageError(f"this call of {self.activity!r} cannot be awaited here; call and await it in one place")
+        activity = self.activity
+        command = RunActivity(activity.name, activity, self.args, self.kwargs, activity.schema.result)
+        command.issued_at = machine.now
+        machine.issue(command)
+        yield command
+        if command.error is not None:
+            raise command.error
+        value: R = command.value
+        return value
+
+    def send(self, value: None, /) -> None:
+        if self.steps is None:
+            self.steps = self.__await__()
+        self.steps.send(value)
+
+    def throw(self, *error: Any) -> None:
+        if self.steps is None:
+            self.steps = self.__await__()
+        self.steps.throw(*error)
+
+    def close(self) -> None:
+        if self.steps is not None:
+            self.steps.close()

@@ -1,0 +1,1 @@
+"""Sans-IO: who should own which partition, given members, leases and time."""

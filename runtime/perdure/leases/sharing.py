@@ -1,0 +1,46 @@
+"""How the partitions are shared: each worker decides for itself, from the same census."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from perdure.ports import Census, Holding, Member
+
+
+@frozen
+class Plan:
+    """`claim` are free partitions, or those of the dead; `release` what is more than the fair share."""
+
+    claim: Sequence[Holding]
+    release: Sequence[Holding]
+    stolen: frozenset[int]
+
+
+def fair_share(me: str, alive: Sequence[str], partitions: int) -> int:
+    """How many partitions are `me`'s: they are dealt out evenly, the first workers by id get the rest."""
+    order = sorted(alive)
+    share, rest = divmod(partitions, len(order))
+    return share + (order.index(me) < rest)
+
+
+def plan(me: str, census: Census, dead: Sequence[Member]) -> Plan:
+    """What `me` should claim and release.
+
+    A partition is free when nobody owns it, its owner has signed off, or its owner's lease is dead;
+    in the last two cases it is `stolen`: work may have been cut off in the middle.
+    """
+    gone = {member.id for member in dead}
+    alive = [member.id for member in census.members if member.id not in gone]
+    if me not in alive:
+        return Plan((), (), frozenset())
+    share = fair_share(me, alive, len(census.holdings))
+    mine = [holding for holding in census.holdings if holding.owner == me]
+    if len(mine) > share:
+        return Plan((), mine[share:], frozenset())
+    free = [holding for holding in census.holdings if holding.owner is None or holding.owner not in alive]
+    # Every worker looks at the free ones in an order of its own, so that few meet at the same one.
+    start = sorted(alive).index(me) * len(free) // len(alive)
+    wanted = (free[start:] + free[:start])[: share - len(mine)]
+    return Plan(wanted, (), frozenset(holding.partition for holding in wanted if holding.owner is not None))

@@ -1,0 +1,117 @@
+"""What a workflow asks of the outside world.
+
+A command is also the future of its own answer: the task that issued it waits on it. Commands are
+numbered by the machine in the order in which the code issues them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from perdure.machine.futures import Future
+
+if TYPE_CHECKING:
+    from perdure.machine.scopes import Scope
+
+
+class Decoder(Protocol):
+    def decode(self, text: str, /) -> Any: ...
+
+
+class Command(Future):
+    """`abandoned`: nobody waits for the answer any more."""
+
+    __slots__ = ("abandoned", "id", "name")
+
+    kind: ClassVar[str]
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.id = 0
+        self.name = name
+        self.abandoned = False
+
+
+class RunActivity(Command):
+    """Run `activity` with these arguments (already checked and copied).
+
+    `attempt` is the number of the next attempt, from 1; `due` the earliest time it may start and
+    `issued_at` when the workflow asked, in microseconds; `interruptions` counts attempts that died
+    with their worker.
+    """
+
+    __slots__ = ("activity", "args", "attempt", "decoder", "due", "interruptions", "issued_at", "kwargs")
+
+    kind = "activity"
+
+    def __init__(
+        self, name: str, activity: Any, args: tuple[Any, ...], kwargs: dict[str, Any], decoder: Decoder
+    ) -> None:
+        super().__init__(name)
+        self.activity = activity
+        self.args = args
+        self.kwargs = kwargs
+        self.decoder = decoder
+        self.attempt = 1
+        self.interruptions = 0
+        self.due = 0
+        self.issued_at = 0
+
+
+class StartTimer(Command):
+    """Answer at `due` (microseconds since 1970 UTC). With a scope, the answer cancels the scope."""
+
+    __slots__ = ("due", "scope")
+
+    kind = "timer"
+
+    def __init__(self, name: str, due: int, scope: Scope | None = None) -> None:
+        super().__init__(name)
+        self.due = due
+        self.scope = scope
+
+
+class RecordPatch(Command):
+    """Remember that `patched(name)` said yes."""
+
+    __slots__ = ()
+
+    kind = "patch"
+
+
+class EndWorkflow(Command):
+    """The workflow's code is over. Exactly one of the three subclasses comes, as the last command."""
+
+    __slots__ = ()
+
+
+class CompleteWorkflow(EndWorkflow):
+    __slots__ = ("result",)
+
+    kind = "complete"
+
+    def __init__(self, result: str) -> None:
+        super().__init__("return")
+        self.result = result
+
+
+class FailWorkflow(EndWorkflow):
+    """`failure` is an encoded Failure."""
+
+    __slots__ = ("failure",)
+
+    kind = "fail"
+
+    def __init__(self, failure: str) -> None:
+        super().__init__("raise")
+        self.failure = failure
+
+
+class CancelWorkflow(EndWorkflow):
+    __slots__ = ("reason",)
+
+    kind = "cancel"
+
+    def __init__(self, reason: str | None) -> None:
+        super().__init__("cancelled")
+        self.reason = reason

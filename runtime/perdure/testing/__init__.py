@@ -1,0 +1,1 @@
+"""For tests: the memory store, and the contract that every store keeps."""

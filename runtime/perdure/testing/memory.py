@@ -1,0 +1,278 @@
+"""The memory store: a database that lasts as long as its process, for tests.
+
+`memory://` is a database of its own; apps that name the same `memory://name` in one process share
+it, as they would share a file. Every method is one transaction: nothing else runs in between.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import anyio.lowlevel
+import orjson
+from attrs import define, evolve, field
+
+from perdure.errors import Conflict, InstanceNotFound, NotCancellable
+from perdure.ports import (
+    Census,
+    Due,
+    EventRow,
+    Filter,
+    Holding,
+    InstanceRow,
+    Member,
+    Outcome,
+    Request,
+    Stored,
+    Unit,
+)
+
+
+@define
+class Database:
+    """What a database holds for one service."""
+
+    instances: dict[str, InstanceRow] = field(factory=dict)
+    events: dict[tuple[str, int], list[EventRow]] = field(factory=dict)
+    commits: dict[tuple[str, int, int], int] = field(factory=dict)
+    inbox: dict[int, Request] = field(factory=dict)
+    holdings: dict[int, Holding] = field(factory=dict)
+    members: dict[str, Member] = field(factory=dict)
+    watchers: list[tuple[object, Callable[[], None]]] = field(factory=list)
+    requests: int = 0
+
+
+_shared: dict[tuple[str, str], Database] = {}
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+class MemoryStore:
+    """`memory://` or `memory://name`."""
+
+    def __init__(self, url: str, service: str) -> None:
+        name = url.removeprefix("memory://")
+        self._db = _shared.setdefault((name, service), Database()) if name else Database()
+
+    async def open(self, *, migrate: bool) -> None:
+        """There is nothing to open."""
+
+    async def close(self) -> None:
+        self._db.watchers = [entry for entry in self._db.watchers if entry[0] is not self]
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        self._db.watchers.append((self, changed))
+
+    def _tell_others(self) -> None:
+        for store, changed in self._db.watchers:
+            if store is not self:
+                changed()
+
+    async def commit(self, units: Sequence[Unit], commit_id: int, *, again: bool = False) -> Sequence[Outcome]:
+        await anyio.lowlevel.checkpoint()
+        outcomes = [self._judge(unit, commit_id, again) for unit in units]
+        todo = [
+            unit
+            for unit, outcome in zip(units, outcomes, strict=True)
+            if outcome is Outcome.COMMITTED and not (again and self._written(unit, commit_id))
+        ]
+        for unit in todo:
+            for row in unit.events:
+                if (unit.instance_id, unit.run, row[0]) in self._db.commits:
+                    raise Conflict(f"event {row[0]} of instance {unit.instance_id!r} exists; nothing was written")
+        for unit in todo:
+            self._write(unit, commit_id)
+        self._tell_others()
+        return outcomes
+
+    def _judge(self, unit: Unit, commit_id: int, again: bool) -> Outcome:
+        if again and self._written(unit, commit_id):
+            return Outcome.COMMITTED
+        held = self._db.holdings.get(unit.partition)
+        known = self._db.instances.get(unit.instance_id)
+        if unit.epoch is not None and (held is None or held.epoch != unit.epoch):
+            return Outcome.FENCED
+        if unit.create is not None and known is not None:
+            return Outcome.EXISTS
+        if unit.unless_cancelled and known is not None and known.cancel_requested is not None:
+            return Outcome.CANCEL_FIRST
+        return Outcome.COMMITTED
+
+    def _written(self, unit: Unit, commit_id: int) -> bool:
+        if not unit.events:
+            return False
+        return self._db.commits.get((unit.instance_id, unit.run, unit.events[0][0])) == commit_id
+
+    def _write(self, unit: Unit, commit_id: int) -> None:
+        db, new, state = self._db, unit.create, unit.projection
+        if new is not None:
+            db.instances[unit.instance_id] = InstanceRow(
+                unit.instance_id,
+                new.workflow,
+                new.version,
+                unit.partition,
+                unit.run,
+                "running" if state is None else state.status,
+                0 if state is None else state.wake_at,
+                None,
+                new.created_at,
+                None if state is None else state.ended_at,
+                None if state is None else state.error,
+            )
+            if unit.epoch is None:
+                self._request(unit.partition, unit.instance_id, "load", "{}")
+        elif state is not None:
+            db.instances[unit.instance_id] = evolve(
+                db.instances[unit.instance_id],
+                status=state.status,
+                wake_at=state.wake_at,
+                ended_at=state.ended_at,
+                error=state.error,
+            )
+        stream = db.events.setdefault((unit.instance_id, unit.run), [])
+        for row in unit.events:
+            stream.append(row)
+            db.commits[unit.instance_id, unit.run, row[0]] = commit_id
+        for request in unit.inbox:
+            db.inbox.pop(request, None)
+
+    def _request(self, partition: int, instance_id: str, kind: str, data: str) -> None:
+        self._db.requests += 1
+        self._db.inbox[self._db.requests] = Request(self._db.requests, partition, instance_id, kind, data)
+
+    async def request_cancel(self, instance_id: str, data: str) -> None:
+        await anyio.lowlevel.checkpoint()
+        row = self._db.instances.get(instance_id)
+        if row is None:
+            raise InstanceNotFound(f"there is no instance {instance_id!r}; check the id")
+        if row.ended_at is not None:
+            raise NotCancellable(f"instance {instance_id!r} has ended already ({row.status}); there is nothing to cancel")
+        if row.cancel_requested is None:
+            self._db.instances[instance_id] = evolve(row, cancel_requested=data)
+            self._request(row.partition, instance_id, "cancel", data)
+            self._tell_others()
+
+    async def dismiss(self, request_ids: Sequence[int]) -> None:
+        await anyio.lowlevel.checkpoint()
+        for request in request_ids:
+            self._db.inbox.pop(request, None)
+
+    async def instance(self, instance_id: str) -> InstanceRow | None:
+        await anyio.lowlevel.checkpoint()
+        return self._db.instances.get(instance_id)
+
+    async def history(self, instance_id: str, run: int | None) -> Sequence[EventRow]:
+        await anyio.lowlevel.checkpoint()
+        row = self._db.instances.get(instance_id)
+        if row is None:
+            return []
+        return list(self._db.events.get((instance_id, row.run if run is None else run), ()))
+
+    async def ending(self, instance_id: str) -> tuple[InstanceRow, EventRow] | None:
+        await anyio.lowlevel.checkpoint()
+        row = self._db.instances.get(instance_id)
+        return None if row is None else (row, self._db.events[instance_id, row.run][-1])
+
+    async def find(self, filter: Filter) -> Sequence[InstanceRow]:
+        await anyio.lowlevel.checkpoint()
+        rows = [row for row in self._db.instances.values() if self._fits(row, filter)]
+        rows.sort(key=lambda row: (row.created_at, row.id), reverse=True)
+        return rows[: filter.limit]
+
+    def _fits(self, row: InstanceRow, filter: Filter) -> bool:
+        if filter.workflow not in (None, row.workflow) or filter.status not in (None, row.status):
+            return False
+        if filter.after is not None and (row.created_at, row.id) >= filter.after:
+            return False
+        arguments = orjson.loads(self._db.events[row.id, row.run][0][5])["input"]
+        return all(_at(arguments, path) == wanted for path, wanted in (filter.input or {}).items())
+
+    async def load(self, instance_ids: Sequence[str]) -> Sequence[Stored]:
+        await anyio.lowlevel.checkpoint()
+        rows = [self._db.instances[id] for id in instance_ids if id in self._db.instances]
+        return [Stored(row, list(self._db.events[row.id, row.run])) for row in rows]
+
+    async def due(
+        self, partitions: Sequence[int], since: int, until: int, *, stuck: bool, limit: int, after: str
+    ) -> Sequence[Due]:
+        await anyio.lowlevel.checkpoint()
+        found = []
+        for row in self._db.instances.values():
+            if row.partition in partitions and row.id > after:
+                if row.wake_at is not None and since <= row.wake_at < until:
+                    found.append(Due(row.id, row.partition, row.wake_at))
+                elif stuck and row.status == "stuck":
+                    found.append(Due(row.id, row.partition, 0))
+        return sorted(found, key=lambda due: due.instance_id)[:limit]
+
+    async def requests(self, partitions: Sequence[int], limit: int, after: int) -> Sequence[Request]:
+        await anyio.lowlevel.checkpoint()
+        return [row for row in self._db.inbox.values() if row.partition in partitions and row.id > after][:limit]
+
+    async def partitions(self, wanted: int) -> int:
+        await anyio.lowlevel.checkpoint()
+        if not self._db.holdings:
+            self._db.holdings = {number: Holding(number, None, 0) for number in range(wanted)}
+        return len(self._db.holdings)
+
+    async def census(self) -> Census:
+        await anyio.lowlevel.checkpoint()
+        members = sorted(self._db.members.values(), key=lambda member: member.id)
+        return Census(_now(), members, list(self._db.holdings.values()))
+
+    async def join(self, worker: str, workflows: Sequence[str], lease: int) -> Census:
+        self._db.members[worker] = Member(worker, 1, _now() + lease, tuple(workflows))
+        self._tell_others()
+        return await self.census()
+
+    async def renew(self, worker: str, lease: int) -> Census | None:
+        await anyio.lowlevel.checkpoint()
+        member = self._db.members.get(worker)
+        if member is None:
+            return None
+        self._db.members[worker] = evolve(member, beats=member.beats + 1, expires_at=_now() + lease)
+        return await self.census()
+
+    async def claim(self, worker: str, holdings: Sequence[Holding]) -> Sequence[Holding]:
+        await anyio.lowlevel.checkpoint()
+        gained = []
+        for holding in holdings:
+            if self._db.holdings.get(holding.partition) == holding:
+                mine = Holding(holding.partition, worker, holding.epoch + 1)
+                self._db.holdings[holding.partition] = mine
+                gained.append(mine)
+        return gained
+
+    async def release(self, worker: str, holdings: Sequence[Holding]) -> None:
+        await anyio.lowlevel.checkpoint()
+        for holding in holdings:
+            if self._db.holdings.get(holding.partition) == Holding(holding.partition, worker, holding.epoch):
+                self._db.holdings[holding.partition] = Holding(holding.partition, None, holding.epoch + 1)
+        self._tell_others()
+
+    async def leave(self, worker: str) -> None:
+        await self.release(worker, [holding for holding in self._db.holdings.values() if holding.owner == worker])
+        self._db.members.pop(worker, None)
+        self._tell_others()
+
+    async def bury(self, members: Sequence[Member]) -> None:
+        await anyio.lowlevel.checkpoint()
+        for member in members:
+            known = self._db.members.get(member.id)
+            if known is not None and known.beats == member.beats:
+                del self._db.members[member.id]
+
+
+def _at(value: object, path: str) -> str | None:
+    """The encoded JSON at a dotted path, None where there is nothing."""
+    for part in path.split("."):
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return None
+    return orjson.dumps(value).decode()

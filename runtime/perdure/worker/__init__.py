@@ -1,0 +1,1 @@
+"""The shell around the machine: turns, group commit, activities, timers, leases."""

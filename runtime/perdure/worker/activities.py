@@ -1,0 +1,211 @@
+"""Running activities: a pool of reused tasks.
+
+Starting a task costs more than all else of a step. So runners take steps from one queue, and drive
+each activity's coroutine themselves: as long as activities end without suspending, one runner works
+through the queue. Only when an activity suspends does the next runner wake up. Every activity runs in
+a copy of the context, and wholly within its runner's task, so that cancel scopes work as anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context, copy_context
+from types import coroutine
+from typing import Any
+
+import anyio
+from anyio import CancelScope, current_time
+from anyio.abc import TaskGroup
+
+from perdure.definitions.ambient import ActivityInfo, running_activity
+from perdure.machine.commands import RunActivity
+from perdure.machine.events import Event
+from perdure.worker.actor import Actor
+from perdure.worker.attempts import Attempts
+from perdure.worker.threads import Threads
+
+
+class Step:
+    """One attempt of one activity."""
+
+    __slots__ = ("actor", "cancelled", "command", "scope")
+
+    def __init__(self, actor: Actor, command: RunActivity) -> None:
+        self.actor = actor
+        self.command = command
+        self.cancelled = False
+        self.scope: CancelScope | None = None
+
+    def info(self) -> ActivityInfo:
+        machine = self.actor.machine
+        return ActivityInfo(
+            name=self.command.name,
+            instance_id=self.actor.id,
+            workflow=self.actor.workflow.name,
+            run=self.actor.run,
+            attempt=self.command.attempt,
+            idempotency_key=f"{machine.incarnation}-{self.actor.run}-{self.command.id}",
+        )
+
+    def cancel(self) -> None:
+        self.cancelled = True
+        if self.scope is not None:
+            self.scope.cancel()
+
+
+class ActivityPool:
+    """At most `limit` activities at once. `report` takes what became of each: an event for its actor."""
+
+    def __init__(
+        self, limit: int, max_payload: int, attempts: Attempts, report: Callable[[Actor, Event | None], None]
+    ) -> None:
+        self._limit = limit
+        self._max_payload = max_payload
+        self._attempts = attempts
+        self._report = report
+        self._queue: deque[Step] = deque()
+        self._idle: list[anyio.Event] = []
+        self._runners = 0
+        self._threads = Threads()
+        self._group: TaskGroup | None = None
+        self.active = 0
+        self.accepting = True
+        self.closing = False
+
+    def open(self, group: TaskGroup) -> None:
+        self._group = group
+
+    def submit(self, actor: Actor, command: RunActivity) -> None:
+        """Run the command's activity, when a place is free."""
+        step = Step(actor, command)
+        actor.steps[command.id] = step
+        self._queue.append(step)
+        if len(self._queue) == 1:
+            self._wake()
+
+    def stop(self) -> None:
+        """Start nothing more; what is queued stays undone."""
+        self.accepting = False
+        self._queue.clear()
+
+    def close(self) -> None:
+        """From now on a cancellation from outside is the end, and no activity's failure."""
+        self.closing = True
+
+    def _wake(self) -> None:
+        """See to it that somebody takes the next step from the queue."""
+        if not self.accepting or not self._queue:
+            return
+        if self._idle:
+            self._idle.pop().set()
+        elif self._group is not None and self._runners + self._threads.abandoned < self._limit:
+            self._runners += 1
+            self._group.start_soon(self._runner)
+
+    async def _runner(self) -> None:
+        while not self.closing:
+            with CancelScope() as scope:  # one activity's cancellation ends the scope, not the runner
+                await self._work(scope)
+
+    async def _work(self, scope: CancelScope) -> None:
+        queue = self._queue
+        while True:
+            while queue and self._runners + self._threads.abandoned <= self._limit:
+                step = queue.popleft()
+                actor = step.actor
+                if step.cancelled or actor.dead:
+                    actor.steps.pop(step.command.id, None)
+                    continue
+                step.scope = scope
+                self.active += 1
+                try:
+                    event = await self._attempt(step, scope)
+                finally:
+                    self.active -= 1
+                    actor.steps.pop(step.command.id, None)
+                self._report(actor, event)
+                if scope.cancel_called:
+                    return
+            woken = anyio.Event()
+            self._idle.append(woken)
+            try:
+                await woken.wait()
+            except BaseException:
+                if woken in self._idle:
+                    self._idle.remove(woken)
+                raise
+
+    async def _attempt(self, step: Step, scope: CancelScope) -> Event | None:
+        """What the attempt comes to: an event, or None when nobody is to hear of it."""
+        command = step.command
+        activity = command.activity
+        timeout = activity.timeout
+        if timeout is not None:
+            scope.deadline = current_time() + timeout
+        context = copy_context()
+        context.run(running_activity.set, step.info)
+        try:
+            if activity.is_async:
+                value = await _drive(context.run(activity.fn, *command.args, **command.kwargs), context, self)
+            else:
+                value = await self._threads.run(activity.fn, command.args, command.kwargs, context, self._next)
+            return self._attempts.completed(command, activity.schema.result, value, self._max_payload)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            cancelled = _cancellation(error)
+            if cancelled is None or not (scope.cancel_called or self.closing):
+                return self._attempts.failed(command, error)
+            if not step.cancelled and not self.closing:
+                late = TimeoutError(f"activity {command.name!r} took longer than its timeout of {timeout:g} s")
+                self._report(step.actor, self._attempts.failed(command, late))
+            raise cancelled from None
+        finally:
+            if timeout is not None:
+                scope.deadline = math.inf
+
+    def _next(self) -> None:
+        """The step under way has suspended: others must not wait for it."""
+        if self._queue:
+            self._wake()
+
+
+def _cancellation(error: BaseException) -> BaseException | None:
+    """The part of an error that is the event loop's cancellation, to be handed on to its scope."""
+    cancelled = anyio.get_cancelled_exc_class()
+    if isinstance(error, cancelled):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(cancelled)[0]
+    return None
+
+
+@coroutine
+def _drive(coroutine: Coroutine[Any, Any, Any], context: Context, pool: ActivityPool) -> Generator[Any, Any, Any]:
+    """Await a coroutine in a context of its own, within the present task."""
+    run = context.run
+    try:
+        trap = run(coroutine.send, None)
+    except StopIteration as stop:
+        return stop.value
+    pool._next()
+    while True:
+        try:
+            value = yield trap
+        except GeneratorExit:
+            run(coroutine.close)
+            raise
+        except BaseException as error:
+            try:
+                trap = run(coroutine.throw, error)
+            except StopIteration as stop:
+                return stop.value
+        else:
+            try:
+                trap = run(coroutine.send, value)
+            except StopIteration as stop:
+                return stop.value
+
+

@@ -1,0 +1,77 @@
+"""What an attempt at an activity comes to: a result, another attempt, or the end."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from perdure.codec import Codec, Failure
+from perdure.definitions.retry import Retry
+from perdure.durations import SECOND, microseconds
+from perdure.errors import ActivityFailed, InvalidInput, TerminalError
+from perdure.machine.commands import RunActivity
+from perdure.machine.events import AttemptFailed, Event, StepCompleted, StepFailed, StepInterrupted
+from perdure.worker.clock import Clock
+
+#: An activity whose worker died is tried this often before that counts against its attempts:
+#: deploys and lost machines are not its fault, but an activity that kills its worker must end.
+FREE_INTERRUPTIONS = 2
+
+
+class Attempts:
+    """Applies retry policies. Its chance (jitter) is recorded in the events, as their `due`."""
+
+    def __init__(self, default: Retry, clock: Clock) -> None:
+        self._default = default
+        self._clock = clock
+        self._luck = random.Random()
+
+    def completed(self, command: RunActivity, codec: Codec, value: Any, max_payload: int) -> Event:
+        """The activity returned. What cannot be stored fails the step at once: trying again is no help."""
+        try:
+            result = codec.encode(value, f"the result of activity {command.name!r}", max_payload=max_payload)
+        except InvalidInput as invalid:
+            return self._end(command, invalid, exhausted=False)
+        return StepCompleted(command.id, command.name, result)
+
+    def failed(self, command: RunActivity, error: BaseException) -> Event:
+        """The activity raised."""
+        policy = self._policy(command)
+        if isinstance(error, (TerminalError, InvalidInput, *policy.give_up_on)):
+            return self._end(command, error, exhausted=False)
+        due = self._next(command, policy, command.attempt)
+        if due is None:
+            return self._end(command, error, exhausted=True)
+        return AttemptFailed(command.id, command.name, Failure.of(error).to_json(), command.attempt, due)
+
+    def interrupted(self, command: RunActivity) -> Event:
+        """The worker that ran the activity, as far as one can tell, died."""
+        if command.interruptions < FREE_INTERRUPTIONS:
+            return StepInterrupted(command.id, command.name, command.attempt, 0)
+        due = self._next(command, self._policy(command), command.attempt)
+        if due is None:
+            died = ActivityFailed(
+                f"the workers running activity {command.name!r} died {command.interruptions + 1} times; "
+                "look for what kills them (memory?) before trying again",
+                type="perdure:WorkerDied",
+            )
+            return self._end(command, died, exhausted=True)
+        return StepInterrupted(command.id, command.name, command.attempt + 1, due)
+
+    def _policy(self, command: RunActivity) -> Retry:
+        retry = command.activity.retry
+        return retry if retry is not None else self._default
+
+    def _next(self, command: RunActivity, policy: Retry, attempt: int) -> int | None:
+        """When the attempt after number `attempt` may start; None when the policy gives up."""
+        if attempt >= policy.attempts:
+            return None
+        due = self._clock.now() + int(policy.delay(attempt, self._luck.random()) * SECOND)
+        if policy.max_duration is not None:
+            last = command.issued_at + microseconds(policy.max_duration, "max_duration")
+            if due > last:
+                return None
+        return due
+
+    def _end(self, command: RunActivity, error: BaseException, *, exhausted: bool) -> Event:
+        return StepFailed(command.id, command.name, Failure.of(error).to_json(), command.attempt, exhausted)

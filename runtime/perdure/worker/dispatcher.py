@@ -1,0 +1,183 @@
+"""Which partitions are this worker's: membership, heartbeats, claiming and handing back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from anyio import current_time, sleep
+
+from perdure.errors import StoreUnavailable
+from perdure.leases.membership import Membership
+from perdure.leases.sharing import plan
+from perdure.ports import Census, Holding, Store
+from perdure.worker.clock import Clock
+from perdure.worker.signal import Signal
+
+logger = logging.getLogger("perdure.worker")
+
+#: Seconds between attempts while the database is out of reach, or while a partition is draining.
+_RETRY = 0.1
+
+
+class Dispatcher:
+    """Keeps the lease alive and `epochs` (partition to epoch) true.
+
+    `gained` is called with partitions just claimed and those among them that were stolen; `lost`
+    with partitions that are this worker's no more, before anybody else can have loaded their
+    streams; `quiet` tells whether nothing is under way in a partition.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        worker_id: str,
+        workflows: Sequence[str],
+        lease: float,
+        gained: Callable[[Sequence[int], frozenset[int]], None],
+        lost: Callable[[Iterable[int]], None],
+        quiet: Callable[[int], bool],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self.worker_id = worker_id
+        self._workflows = workflows
+        self._lease = lease
+        self._gained = gained
+        self._lost = lost
+        self._quiet = quiet
+        self._membership = Membership(worker_id, lease)
+        self._poke = Signal()
+        self._renewed = Signal()
+        self._valid_until = 0.0
+        self._census: Census | None = None
+        self.epochs: dict[int, int] = {}
+        self.leaving: set[int] = set()
+        self._stopping = False
+
+    async def join(self) -> None:
+        """Become a member, and claim what is free."""
+        asked = current_time()
+        census = await self._store.join(self.worker_id, self._workflows, int(self._lease * 1e6))
+        self._extend(asked)
+        await self._act_on(census, asked)
+
+    async def run(self) -> None:
+        """Renew every third of a lease; look, without writing, when others have changed something
+        or one of them may have died.
+        """
+        renewal = current_time() + self._lease / 3
+        while not self._stopping:
+            poked = await self._poke.wait_for(min(renewal - current_time(), self._until_next_look()))
+            if self._stopping:
+                return
+            try:
+                if current_time() >= renewal:
+                    await self._beat()
+                    renewal = current_time() + self._lease / 3
+                else:
+                    asked = current_time()
+                    await self._act_on(await self._store.census(), asked)
+            except StoreUnavailable as error:
+                logger.warning("cannot renew the lease: %s", error)
+                renewal = current_time() + _RETRY
+            if poked:
+                await sleep(_RETRY)  # whoever writes all the time must not keep us looking all the time
+
+    def _until_next_look(self) -> float:
+        if self.leaving:
+            return _RETRY
+        if self._census is None:
+            return self._lease
+        death = self._membership.next_death(self._census, current_time())
+        return self._lease if death is None else death + self._lease / 50
+
+    async def guard(self) -> None:
+        """Stop everything before the lease ends, should it not be renewed in time.
+
+        A task of its own, as a renewal may itself be what hangs.
+        """
+        while True:
+            left = self._valid_until - current_time()
+            if left > 0 or not self.epochs:
+                await self._renewed.wait_for(left if self.epochs else None)
+                continue
+            logger.error("the lease could not be renewed in time; another worker takes over")
+            self.drop(list(self.epochs))
+
+    async def _beat(self) -> None:
+        asked = current_time()
+        census = await self._store.renew(self.worker_id, int(self._lease * 1e6))
+        if census is None:  # declared dead: whatever was owned is somebody else's by now
+            self.drop(list(self.epochs))
+            await self.join()
+            return
+        self._extend(asked)
+        await self._act_on(census, asked)
+
+    def _extend(self, asked: float) -> None:
+        # A tenth is kept in hand: the clocks of two machines do not run at quite the same speed.
+        self._valid_until = asked + self._lease * 0.9
+        self._renewed.set()
+
+    async def _act_on(self, census: Census, asked: float) -> None:
+        self._clock.set(census.now, asked)
+        self._census = census
+        self._membership.observe(census, asked)
+        truth = {holding.partition: holding for holding in census.holdings}
+        self.drop([p for p, epoch in self.epochs.items() if (truth[p].owner, truth[p].epoch) != (self.worker_id, epoch)])
+        if self._stopping:
+            return
+        dead = self._membership.dead(census, asked)
+        aim = plan(self.worker_id, census, dead)
+        if aim.claim:
+            gained = await self._store.claim(self.worker_id, aim.claim)
+            for holding in gained:
+                self.epochs[holding.partition] = holding.epoch
+            if gained:
+                self._renewed.set()
+                self._gained([holding.partition for holding in gained], aim.stolen)
+        if dead:
+            await self._store.bury(dead)
+        await self._hand_back(len(aim.release))
+
+    async def _hand_back(self, excess: int) -> None:
+        """Give up so many partitions, the quiet ones first; the others drain before they go."""
+        if excess <= 0:
+            if self.leaving:  # they stay after all, and what was held back in them goes on
+                self._gained(list(self.leaving), frozenset())
+                self.leaving.clear()
+            return
+        quiet = [p for p in self.epochs if self._quiet(p)]
+        going = quiet[:excess]
+        busy = [p for p in self.epochs if p not in quiet]
+        self.leaving = set(busy[: excess - len(going)])
+        if going:
+            held = [Holding(p, self.worker_id, self.epochs[p]) for p in going]
+            self.drop(going)
+            await self._store.release(self.worker_id, held)
+
+    def drop(self, partitions: Sequence[int]) -> None:
+        """These are not ours any more."""
+        if not partitions:
+            return
+        for partition in partitions:
+            self.epochs.pop(partition, None)
+            self.leaving.discard(partition)
+        self._lost(partitions)
+
+    def poke(self) -> None:
+        """Look now: something has changed."""
+        self._poke.set()
+
+    async def leave(self) -> None:
+        """Release everything at once, so that others need not wait for the lease to end."""
+        self._stopping = True
+        self._poke.set()
+        self.drop(list(self.epochs))
+        try:
+            await self._store.leave(self.worker_id)
+        except StoreUnavailable as error:
+            logger.warning("could not sign off; others wait until the lease ends: %s", error)

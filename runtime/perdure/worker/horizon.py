@@ -1,0 +1,87 @@
+"""Finding what is due: all of it when a partition is gained, and then a window at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+import anyio
+
+from perdure.errors import StoreUnavailable
+from perdure.ports import Due, Store
+from perdure.worker.clock import Clock
+from perdure.worker.signal import Signal
+
+logger = logging.getLogger("perdure.worker")
+
+#: Seconds of the future that are kept in memory; further deadlines are rows only.
+WINDOW = 30.0
+_PAGE = 500
+_RETRY = 0.2
+
+
+class Horizon:
+    """`found` is given what is due before `until`, and whether its partition was stolen; `room` is
+    awaited between pages, so that a large take-over does not fill the memory.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        partitions: Callable[[], Sequence[int]],
+        found: Callable[[Due, bool], None],
+        room: Callable[[], bool],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._partitions = partitions
+        self._found = found
+        self._room = room
+        self._new: dict[int, bool] = {}
+        self._wake = Signal()
+        self.until = 0
+
+    def gained(self, partitions: Iterable[int], stolen: frozenset[int]) -> None:
+        self._new.update((partition, partition in stolen) for partition in partitions)
+        self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            now = self._clock.now()
+            previous, self.until = self.until, now + int(WINDOW * 1e6)
+            await self._scan_new(now)
+            known = [partition for partition in self._partitions() if partition not in self._new]
+            await self._scan(known, previous, stuck=False)
+            remaining = WINDOW / 2
+            while remaining > 0:
+                before = anyio.current_time()
+                await self._wake.wait_for(remaining)
+                remaining -= anyio.current_time() - before
+                await self._scan_new(self._clock.now())
+
+    async def _scan_new(self, now: int) -> None:
+        while self._new:
+            stolen = next(iter(self._new.values()))
+            some = [partition for partition, how in self._new.items() if how is stolen]
+            for partition in some:
+                del self._new[partition]
+            await self._scan(some, 0, stuck=True, stolen=stolen)
+
+    async def _scan(self, partitions: Sequence[int], since: int, *, stuck: bool, stolen: bool = False) -> None:
+        after = ""
+        while partitions:
+            try:
+                page = await self._store.due(partitions, since, self.until, stuck=stuck, limit=_PAGE, after=after)
+            except StoreUnavailable as error:
+                logger.warning("cannot look for what is due: %s", error)
+                await anyio.sleep(_RETRY)
+                continue
+            for due in page:
+                self._found(due, stolen)
+            if len(page) < _PAGE:
+                return
+            after = page[-1].instance_id
+            while not self._room():
+                await anyio.sleep(0.005)

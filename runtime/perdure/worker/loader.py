@@ -1,0 +1,150 @@
+"""Bringing instances into memory: from the inbox, on a take-over, and when their time comes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import anyio
+import orjson
+
+from perdure.definitions.workflow import Workflow
+from perdure.errors import NonDeterminism, PerdureError, StoreError, StoreUnavailable
+from perdure.machine.commands import RunActivity
+from perdure.machine.events import CancelRequested, Event, from_row
+from perdure.machine.machine import Machine
+from perdure.ports import Store, Stored
+from perdure.worker.actor import Actor
+from perdure.worker.attempts import Attempts
+from perdure.worker.signal import Signal
+
+logger = logging.getLogger("perdure.worker")
+
+_CHUNK = 100
+_RETRY = 0.2
+
+
+class Loader:
+    """`wants` maps ids to what their mailbox shall hold once they are loaded.
+
+    `loaded` receives each actor with its mailbox; `broken` an instance that today's code cannot
+    take up, with the reason; `declined` the messages of one that needs no loading or is not ours.
+    `epoch` gives the epoch of a partition, None when it is not ours; `resident` tells who is here.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        workflows: Mapping[str, Workflow[..., object]],
+        attempts: Attempts,
+        *,
+        max_payload: int,
+        epoch: Callable[[int], int | None],
+        resident: Callable[[str], bool],
+        loaded: Callable[[Actor, list[Event]], None],
+        broken: Callable[[Stored, PerdureError, list[Event]], None],
+        declined: Callable[[str, list[Event], bool], None],
+    ) -> None:
+        self._store = store
+        self._workflows = workflows
+        self._attempts = attempts
+        self._max_payload = max_payload
+        self._epoch = epoch
+        self._resident = resident
+        self._loaded = loaded
+        self._broken = broken
+        self._declined = declined
+        self._wants: dict[str, list[Event]] = {}
+        self._stolen: set[str] = set()
+        self._wake = Signal()
+        self._unknown: set[str] = set()
+
+    def want(self, instance_id: str, messages: Iterable[Event] = (), *, stolen: bool = False) -> None:
+        """Load this instance; its activities that were under way are noted as interrupted if `stolen`."""
+        self._wants.setdefault(instance_id, []).extend(messages)
+        if stolen:
+            self._stolen.add(instance_id)
+        self._wake.set()
+
+    @property
+    def backlog(self) -> int:
+        return len(self._wants)
+
+    def workflow(self, name: str) -> Workflow[..., object]:
+        return self._workflows[name]
+
+    async def run(self) -> None:
+        while True:
+            if not self._wants:
+                await self._wake.wait()
+                continue
+            ids = list(self._wants)[:_CHUNK]
+            try:
+                found = await self._store.load(ids)
+            except StoreUnavailable as error:
+                logger.warning("cannot load instances: %s", error)
+                await anyio.sleep(_RETRY)
+                continue
+            stored = {one.instance.id: one for one in found}
+            for number, instance_id in enumerate(ids):
+                messages = self._wants.pop(instance_id, [])
+                stolen = instance_id in self._stolen
+                self._stolen.discard(instance_id)
+                if instance_id in stored:
+                    self._take(stored[instance_id], messages, stolen)
+                if number % 10 == 9:
+                    await anyio.lowlevel.checkpoint()
+
+    def _take(self, stored: Stored, messages: list[Event], stolen: bool) -> None:
+        instance = stored.instance
+        epoch = self._epoch(instance.partition)
+        if epoch is None or instance.ended_at is not None or self._resident(instance.id):
+            self._declined(instance.id, messages, instance.ended_at is not None)
+            return
+        program = self._workflows.get(instance.workflow)
+        if program is None:
+            self._warn_of(instance.workflow)
+            self._declined(instance.id, messages, False)
+            return
+        try:
+            stream = [from_row(row) for row in stored.events]
+            machine = Machine.rebuild(
+                program, instance.id, instance.run, stream, max_payload=self._max_payload
+            )
+        except (NonDeterminism, StoreError) as error:
+            self._broken(stored, error, messages)
+            return
+        except Exception as error:  # the user's code, or ours: either way it must not take others down
+            logger.exception("cannot rebuild instance %r", instance.id)
+            self._broken(stored, PerdureError(f"cannot rebuild: {error!r}; see the worker's log"), messages)
+            return
+        actor = Actor(instance.id, program, machine, instance.partition, epoch, head=len(stream))
+        actor.state = (instance.status, instance.wake_at)
+        actor.todo = [command for command in machine.commands.values() if not command.abandoned]
+        if machine.ending is not None:
+            actor.todo.append(machine.ending)
+        self._loaded(actor, [*self._interruptions(machine, stolen), *_cancellation(stored, stream, messages)])
+
+    def _interruptions(self, machine: Machine, stolen: bool) -> list[Event]:
+        if not stolen:
+            return []
+        return [
+            self._attempts.interrupted(command)
+            for command in machine.commands.values()
+            if isinstance(command, RunActivity) and not command.abandoned and command.due <= machine.now
+        ]
+
+    def _warn_of(self, workflow: str) -> None:
+        if workflow not in self._unknown:
+            self._unknown.add(workflow)
+            logger.warning(
+                "instances of workflow %r wait: this worker does not know it; give it to App(workflows=...)", workflow
+            )
+
+
+def _cancellation(stored: Stored, stream: Sequence[Event], messages: list[Event]) -> list[Event]:
+    """The messages, after a cancellation that was recorded but that the stream does not hold yet."""
+    requested = stored.instance.cancel_requested
+    if requested is None or any(isinstance(event, CancelRequested) for event in (*stream, *messages)):
+        return messages
+    return [CancelRequested(orjson.loads(requested)["reason"]), *messages]

@@ -1,0 +1,45 @@
+"""What a machine's state comes to in the instance's row."""
+
+from __future__ import annotations
+
+from perdure.machine.commands import CancelWorkflow, CompleteWorkflow, EndWorkflow, RunActivity, StartTimer
+from perdure.machine.events import Event, WorkflowCancelled, WorkflowCompleted, WorkflowFailed
+from perdure.machine.machine import Machine
+from perdure.ports import Projection
+
+
+def open_state(machine: Machine, now: int) -> tuple[str, int | None]:
+    """Status and wake_at of an instance that has not ended."""
+    running = False
+    wake: int | None = None
+    for command in machine.commands.values():
+        if command.abandoned:
+            continue
+        if isinstance(command, RunActivity):
+            running = True
+            due = command.due if command.due > now else 0
+        elif isinstance(command, StartTimer):
+            due = max(command.due, 1)
+        else:
+            continue
+        if wake is None or due < wake:
+            wake = due
+    return ("running" if running else "waiting"), wake
+
+
+def ending_event(ending: EndWorkflow) -> Event:
+    """The last event of a stream, for the machine's last command."""
+    if isinstance(ending, CompleteWorkflow):
+        return WorkflowCompleted(ending.result)
+    if isinstance(ending, CancelWorkflow):
+        return WorkflowCancelled(ending.reason)
+    return WorkflowFailed(getattr(ending, "failure", "{}"))
+
+
+def end_state(event: Event) -> Projection:
+    """The row of an instance that this event ended."""
+    if isinstance(event, WorkflowCompleted):
+        return Projection("completed", None, event.at)
+    if isinstance(event, WorkflowCancelled):
+        return Projection("cancelled", None, event.at)
+    return Projection("failed", None, event.at, event.data())

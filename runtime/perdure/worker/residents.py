@@ -1,0 +1,59 @@
+"""The actors in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from perdure.worker.actor import Actor
+
+
+class Residents:
+    """By id and by partition. Above `limit`, idle actors are let go, those least recently used first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._actors: dict[str, Actor] = {}
+        self._partitions: dict[int, dict[str, Actor]] = {}
+        self._moment = 0
+
+    def __len__(self) -> int:
+        return len(self._actors)
+
+    def __iter__(self) -> Iterator[Actor]:
+        return iter(list(self._actors.values()))
+
+    def __contains__(self, instance_id: str) -> bool:
+        return instance_id in self._actors
+
+    def get(self, instance_id: str) -> Actor | None:
+        return self._actors.get(instance_id)
+
+    def add(self, actor: Actor) -> None:
+        self._actors[actor.id] = actor
+        self._partitions.setdefault(actor.partition, {})[actor.id] = actor
+        self.touch(actor)
+
+    def remove(self, actor: Actor) -> None:
+        """Forget the actor, and give up its coroutine and whatever runs for it."""
+        actor.dead = True
+        if self._actors.get(actor.id) is actor:
+            del self._actors[actor.id]
+            del self._partitions[actor.partition][actor.id]
+        for step in list(actor.steps.values()):
+            step.cancel()
+        actor.machine.close()
+
+    def of(self, partition: int) -> list[Actor]:
+        return list(self._partitions.get(partition, {}).values())
+
+    def touch(self, actor: Actor) -> None:
+        self._moment += 1
+        actor.used = self._moment
+
+    def evict(self) -> None:
+        """Make room, a tenth at a time: what goes is rebuilt from its stream when it is needed."""
+        if len(self._actors) <= self._limit:
+            return
+        idle = sorted((actor for actor in self._actors.values() if actor.idle), key=lambda actor: actor.used)
+        for actor in idle[: len(self._actors) - self._limit * 9 // 10]:
+            self.remove(actor)

@@ -1,0 +1,40 @@
+"""A flag that one task waits for and others raise."""
+
+from __future__ import annotations
+
+import anyio
+
+
+class Signal:
+    """Raised any number of times, it wakes its waiter once; raised early, the wait returns at once."""
+
+    __slots__ = ("_event", "_raised")
+
+    def __init__(self) -> None:
+        self._raised = False
+        self._event: anyio.Event | None = None
+
+    def set(self) -> None:
+        self._raised = True
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+    async def wait(self) -> None:
+        if not self._raised:
+            self._event = anyio.Event()
+            try:
+                await self._event.wait()
+            finally:
+                self._event = None
+        self._raised = False
+
+    async def wait_for(self, seconds: float | None) -> bool:
+        """Wait, at most so long. Whether it was raised."""
+        if seconds is None:
+            await self.wait()
+            return True
+        with anyio.move_on_after(max(0.0, seconds)):
+            await self.wait()
+            return True
+        return False
