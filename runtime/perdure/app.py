@@ -14,7 +14,6 @@ from importlib.metadata import entry_points
 from secrets import randbits, token_hex
 from types import ModuleType, TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
-from uuid import UUID
 
 import anyio
 import orjson
@@ -29,6 +28,7 @@ from perdure.definitions.workflow import Workflow, check_id
 from perdure.durations import Seconds, seconds
 from perdure.errors import InvalidInput, LeaseLost, UnknownWorkflow, UsageError
 from perdure.handle import Handle
+from perdure.identity import new_id, new_incarnation
 from perdure.instances import InstanceInfo, Page, Status
 from perdure.machine.events import WorkflowStarted
 from perdure.ports import Filter, NewInstance, Outcome, Store, Unit
@@ -203,7 +203,7 @@ class App:
         if known is None or known.fn is not workflow.fn:
             raise UnknownWorkflow(f"this app does not know {workflow!r}; give it to App(workflows=[...])")
         arguments = workflow.schema.parameters.pack(args, kwargs, max_payload=self._max_payload)
-        instance_id = workflow.id if workflow.id is not None else _new_id()
+        instance_id = workflow.id if workflow.id is not None else new_id()
         handle: Handle[R] = Handle(self, instance_id, workflow.name, known)
         if not await self._start(resources, workflow, instance_id, arguments):
             await handle.info()  # raises Conflict where the id belongs to another workflow
@@ -218,7 +218,7 @@ class App:
             except LeaseLost:
                 pass  # no partition is ours just now: leave it to whoever has them
         at = time.time_ns() // 1000
-        event = WorkflowStarted(workflow.name, arguments, token_hex(16), workflow.version, seq=1, at=at)
+        event = WorkflowStarted(workflow.name, arguments, new_incarnation(), workflow.version, seq=1, at=at)
         new = NewInstance(workflow.name, workflow.version, at)
         partition = zlib.crc32(instance_id.encode()) % resources.partitions
         unit = Unit(instance_id, partition, None, 1, [event.row()], create=new)
@@ -282,12 +282,6 @@ def _lease(value: Seconds) -> float:
     if lease < 0.1:
         raise InvalidInput(f"lease={value!r}: give at least 0.1 s; it must outlast a pause of the process")
     return lease
-
-
-def _new_id() -> str:
-    """A UUID of version 7 (RFC 9562): ids made one after the other lie together in the database."""
-    milliseconds = time.time_ns() // 1_000_000
-    return str(UUID(int=(milliseconds << 80) | (7 << 76) | (randbits(12) << 64) | (2 << 62) | randbits(62)))
 
 
 def _dotted(path: str) -> str:

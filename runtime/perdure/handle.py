@@ -44,7 +44,9 @@ class Handle(Generic[T_co]):
         WorkflowCancelled, InstanceNotFound, or TimeoutError after `timeout` seconds. Giving up
         the wait does nothing to the workflow.
         """
-        limit = None if timeout is None else seconds(timeout, "timeout")
+        if timeout is None:
+            return self._decoded(await self._ending())
+        limit = seconds(timeout, "timeout")
         with anyio.move_on_after(limit):
             return self._decoded(await self._ending())
         raise TimeoutError(f"instance {self._id!r} did not end within {limit:g} s; it goes on, ask again")

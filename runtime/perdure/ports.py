@@ -52,7 +52,7 @@ class Unit:
     partition: int
     epoch: int | None
     run: int
-    events: Sequence[EventRow]
+    events: list[EventRow]
     create: NewInstance | None = None
     projection: Projection | None = None
     unless_cancelled: bool = False

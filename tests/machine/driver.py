@@ -65,7 +65,7 @@ class Driver:
         """The commands that can be answered: activities, abandoned or not, and timers."""
         return [c for c in self.machine.commands.values() if isinstance(c, RunActivity | StartTimer)]
 
-    def answer(self, command: Command, result: str = "null") -> None:
+    def answer(self, command: Command, result: str = "0") -> None:
         if isinstance(command, RunActivity):
             self.say(StepCompleted(command.id, command.name, result))
         else:

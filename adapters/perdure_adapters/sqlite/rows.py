@@ -13,8 +13,9 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-#: Rows a statement. Larger ones gain nothing, and take longer to compile the first time.
-_CHUNK = 64
+#: Rows a statement: the fewer statements, the less often the interpreter's lock is waited for, up
+#: to SQLite's limit of 32,766 values.
+_CHUNK = 256
 
 
 @cache

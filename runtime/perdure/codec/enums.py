@@ -22,6 +22,7 @@ class Members(Shape):
         self.name = cls.__name__
         if chosen is not None:
             self.name = f"Literal[{', '.join(f'{cls.__name__}.{member.name}' for member in chosen)}]"
+        self.full_name = f"{cls.__module__}:{self.name}"
         self.types = (cls,)
         self._class = cls
         members: list[Any] = list(cls) if chosen is None else chosen

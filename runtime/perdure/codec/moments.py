@@ -10,13 +10,18 @@ from zoneinfo import ZoneInfo
 
 from perdure.codec.misfit import Misfit
 
+_FOLD = "[fold=1]"
+"""After a time without a zone: the second of the two that one clock shows when summer time ends."""
+
 _ADVICE = "use datetime.UTC, datetime.timezone or zoneinfo.ZoneInfo as its tzinfo"
 
 
 def dump_datetime(value: datetime) -> str:
     zone = value.tzinfo
     text = value.isoformat()
-    if zone is None or type(zone) is timezone:
+    if zone is None:
+        return text + _FOLD if value.fold else text
+    if type(zone) is timezone:
         return text
     key = _key(zone)
     if key is not None:
@@ -28,6 +33,8 @@ def dump_datetime(value: datetime) -> str:
 
 
 def load_datetime(text: str) -> datetime:
+    if text.endswith(_FOLD):
+        return load_datetime(text.removesuffix(_FOLD)).replace(fold=1)
     if not text.endswith("]"):
         return datetime.fromisoformat(text)
     written, _, key = text[:-1].rpartition("[")

@@ -75,8 +75,7 @@ class Recorder:
             self._depth -= 1
 
     def text(self, text: str) -> str:
-        text = clean(text)
-        return text if len(text) <= self._length else text[: self._length] + _CUT
+        return clean(text if len(text) <= self._length else text[: self._length] + _CUT)
 
     def _value(self, value: Any) -> Any:
         cls = type(value)

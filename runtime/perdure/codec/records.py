@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from perdure.codec.misfit import Misfit, described
+from perdure.codec.misfit import Misfit, described, shown
 from perdure.codec.shape import Shape
 
 
@@ -29,12 +29,12 @@ class Record(Shape):
 
     kinds = frozenset(("object",))
 
-    def __init__(self, cls: type, name: str, keys: frozenset[str], advice: str = "") -> None:
+    def __init__(self, cls: type, name: str, keys: frozenset[str]) -> None:
         self.name = name
         self.types = (cls,)
         self.keys = keys
+        self.full_name = f"{cls.__module__}:{name}"
         self._class: Any = cls
-        self._advice = advice
         self._dumps: list[tuple[str, Any]] = []
         self._fields: list[Field] = []
         self._loads: list[tuple[str, str | None, Any, bool]] = []
@@ -169,6 +169,10 @@ class Named(Record):
 class Typed(Record):
     """A TypedDict: a plain dict, of which only the declared keys can be kept."""
 
+    def __init__(self, cls: type, name: str, keys: frozenset[str]) -> None:
+        super().__init__(cls, name, keys)
+        self.types = (dict,)
+
     def dump(self, value: Any) -> Any:
         if type(value) is not dict:
             raise Misfit.of(f"{self.name}, a dict", value)
@@ -176,7 +180,7 @@ class Typed(Record):
         for key in value:
             if key not in self.keys:
                 raise Misfit(
-                    f"{self.name} has no key {described(key)}, so it would be lost",
+                    f"{self.name} has no key {shown(key)[:60]}, so it would be lost",
                     "remove it, or declare it",
                 )
         return self._each(value, 1)

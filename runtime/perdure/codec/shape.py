@@ -44,6 +44,9 @@ class Shape:
     keys: frozenset[str] | None = None
     """The names in the JSON object, when it is always an object with no other names."""
 
+    full_name: str = ""
+    """`module:qualified name` of a class, for unions of two classes of one name."""
+
     def dump(self, value: Any) -> Any:
         raise NotImplementedError
 

@@ -22,6 +22,9 @@ from perdure.codec.shape import Shape
 from perdure.codec.unions import Ambiguous, Union
 from perdure.errors import UsageError
 
+_NOTHING = Literals([])
+"""`Never`: for a function that returns no value at all."""
+
 _SIMPLE: dict[Any, Shape] = {
     int: INT,
     str: STR,
@@ -31,6 +34,11 @@ _SIMPLE: dict[Any, Shape] = {
     type(None): NONE,
     Any: JSON,
     typing_extensions.Any: JSON,
+    typing.LiteralString: STR,
+    typing_extensions.LiteralString: STR,
+    typing.Never: _NOTHING,
+    typing.NoReturn: _NOTHING,
+    typing_extensions.Never: _NOTHING,
     **SCALARS,
 }
 

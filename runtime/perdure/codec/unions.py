@@ -163,7 +163,7 @@ def _tags(members: list[Shape]) -> dict[Shape, str]:
     for member in members:
         tag = member.name
         if names.count(tag) > 1:
-            tag = f"{member.types[0].__module__}:{member.types[0].__qualname__}" if member.types else tag
+            tag = member.full_name or tag
         if tag in tags.values():
             raise Ambiguous(tag)
         tags[member] = tag

@@ -168,6 +168,11 @@ class Machine(Scheduler):
             return event.command in self.commands
         return not (isinstance(event, CancelRequested) and self.root.cancelled)
 
+    def close(self) -> None:
+        super().close()
+        self.commands.clear()
+        self.context = contextvars.Context()  # the old one points back here
+
     # What operations call.
 
     def issue(self, command: Command) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import PerdureError
@@ -17,6 +16,12 @@ from perdure.worker.turn import Turn
 if TYPE_CHECKING:
     from perdure.worker.activities import Step
     from perdure.worker.starting import Start
+
+
+#: Commands that start something outside once they are committed.
+_EFFECTS = (RunActivity, StartTimer)
+#: Events after which an activity is to be run again.
+_REPEATING = (AttemptFailed, StepInterrupted)
 
 
 class Actor:
@@ -73,72 +78,68 @@ class Actor:
     def turn(self, now: int) -> Turn | None:
         """React to everything in the mailbox. None when nothing came of it."""
         machine = self.machine
-        unit = Unit(self.id, self.partition, self.epoch, self.run, [])
         messages = self.mailbox
         self.mailbox = []
-        turn = Turn(self, unit, messages)
+        unit = Unit(self.id, self.partition, self.epoch, self.run, [])
+        turn = Turn(self, unit, messages, [])
+        at = now if now > machine.now else machine.now
         try:
-            self._react(turn, max(now, machine.now))
+            if self.todo is not None:
+                commands, self.todo = self.todo, None
+                self._follow(self._obey(commands, turn), turn, at)
+            for message in messages:
+                if message.request is not None:
+                    unit.inbox = [*unit.inbox, message.request]
+                if machine.expects(message):
+                    self._follow([message], turn, at)
         except Exception as error:
             return self._stuck(turn, error)
         if self.start is not None:
             unit.create = self.start.new
-        if turn.ended or self.state != (state := open_state(machine, now)):
-            if not turn.ended:
+        if not turn.ended:
+            state = open_state(machine, now)
+            if state != self.state:
                 self.state = state
                 unit.projection = Projection(*state)
-        elif not unit.events and not unit.inbox:
-            return turn if turn.activities or turn.cancelled or turn.timers else None
+            elif not unit.events and not unit.inbox and not turn.effects:
+                return None
         return turn
 
-    def _react(self, turn: Turn, at: int) -> None:
-        machine = self.machine
-        if self.todo is not None:
-            commands, self.todo = self.todo, None
-            implied: deque[Event] = deque()
-            self._obey(commands, turn, implied)
-            while implied:
-                self._apply(implied.popleft(), turn, at, implied)
-        for message in turn.messages:
-            if message.request is not None:
-                turn.unit.inbox = [*turn.unit.inbox, message.request]
-            if not turn.ended and machine.expects(message):
-                self._apply(message, turn, at, deque())
+    def _follow(self, events: list[Event], turn: Turn, at: int) -> None:
+        """Give events their places in the stream, each followed directly by those it implies."""
+        while events:
+            implied: list[Event] = []
+            for event in events:
+                self.head += 1
+                event.seq = self.head
+                event.at = at
+                turn.unit.events.append(event.row())
+                issued = self.machine.feed(event)
+                if isinstance(event, _REPEATING):
+                    command = self.machine.commands.get(event.command)
+                    if isinstance(command, RunActivity) and not command.abandoned:
+                        turn.effects.append(command)
+                if issued:
+                    implied += self._obey(issued, turn)
+                if turn.ended and isinstance(event, ENDINGS):
+                    turn.unit.unless_cancelled = not self.machine.root.cancelled
+                    turn.unit.projection = end_state(event)
+            events = implied
 
-    def _apply(self, event: Event, turn: Turn, at: int, implied: deque[Event]) -> None:
-        """Give the event its place in the stream, and let follow what it implies."""
-        while True:
-            self.head += 1
-            event.seq = self.head
-            event.at = at
-            turn.unit.events.append(event.row())  # type: ignore[attr-defined]  # ours is a list
-            issued = self.machine.feed(event)
-            if isinstance(event, AttemptFailed | StepInterrupted):
-                command = self.machine.commands.get(event.command)
-                if isinstance(command, RunActivity) and not command.abandoned:
-                    turn.activities.append(command)
-            if issued:
-                self._obey(issued, turn, implied)
-            if turn.ended and isinstance(event, ENDINGS):
-                turn.unit.unless_cancelled = not self.machine.root.cancelled
-                turn.unit.projection = end_state(event)
-            if not implied:
-                return
-            event = implied.popleft()
-
-    def _obey(self, commands: list[Command], turn: Turn, implied: deque[Event]) -> None:
+    def _obey(self, commands: list[Command], turn: Turn) -> list[Event]:
+        """Note the commands to carry out after the commit; the events that the others come to."""
+        implied: list[Event] = []
         for command in commands:
-            if isinstance(command, RunActivity):
-                (turn.cancelled if command.abandoned else turn.activities).append(command)
-            elif isinstance(command, StartTimer):
-                turn.timers.append(command)
+            if isinstance(command, _EFFECTS):
+                turn.effects.append(command)
             elif isinstance(command, RecordPatch):
                 implied.append(PatchRecorded(command.id, command.name))
             elif isinstance(command, EndWorkflow):
                 turn.ended = True
                 implied.append(ending_event(command))
+        return implied
 
     def _stuck(self, turn: Turn, error: Exception) -> Turn:
         if not isinstance(error, PerdureError):
             error.add_note("perdure could not go on with this instance; its stream is untouched")
-        return Turn(self, stuck(self, error), turn.messages, stuck=True)
+        return Turn(self, stuck(self, error), turn.messages, [], stuck=True)

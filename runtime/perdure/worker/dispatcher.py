@@ -55,6 +55,8 @@ class Dispatcher:
         self._census: Census | None = None
         self.epochs: dict[int, int] = {}
         self.leaving: set[int] = set()
+        #: The partitions that new instances can be put into.
+        self.staying: tuple[int, ...] = ()
         self._stopping = False
 
     async def join(self) -> None:
@@ -137,6 +139,7 @@ class Dispatcher:
             for holding in gained:
                 self.epochs[holding.partition] = holding.epoch
             if gained:
+                self._settle()
                 self._renewed.set()
                 self._gained([holding.partition for holding in gained], aim.stolen)
         if dead:
@@ -149,11 +152,13 @@ class Dispatcher:
             if self.leaving:  # they stay after all, and what was held back in them goes on
                 self._gained(list(self.leaving), frozenset())
                 self.leaving.clear()
+                self._settle()
             return
         quiet = [p for p in self.epochs if self._quiet(p)]
         going = quiet[:excess]
         busy = [p for p in self.epochs if p not in quiet]
         self.leaving = set(busy[: excess - len(going)])
+        self._settle()
         if going:
             held = [Holding(p, self.worker_id, self.epochs[p]) for p in going]
             self.drop(going)
@@ -166,7 +171,11 @@ class Dispatcher:
         for partition in partitions:
             self.epochs.pop(partition, None)
             self.leaving.discard(partition)
+        self._settle()
         self._lost(partitions)
+
+    def _settle(self) -> None:
+        self.staying = tuple(partition for partition in self.epochs if partition not in self.leaving)
 
     def poke(self) -> None:
         """Look now: something has changed."""

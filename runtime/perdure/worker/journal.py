@@ -42,6 +42,10 @@ class Journal:
     def busy(self) -> bool:
         return self._writing or bool(self._pending)
 
+    @property
+    def backlog(self) -> int:
+        return len(self._pending)
+
     def add(self, turn: Turn) -> None:
         self._pending.append(turn)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define
 
 from perdure.machine.commands import RunActivity, StartTimer
 from perdure.machine.events import Event
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 @define(eq=False)
 class Turn:
-    """`messages` are what the turn was made of, to be given again should the unit lose."""
+    """`messages` are what the turn was made of, to be given again should the unit lose.
+
+    `effects` are the commands to carry out: activities to run (to stop, if abandoned) and timers.
+    """
 
     actor: Actor
     unit: Unit
     messages: list[Event]
-    activities: list[RunActivity] = field(factory=list)
-    cancelled: list[RunActivity] = field(factory=list)
-    timers: list[StartTimer] = field(factory=list)
+    effects: list[RunActivity | StartTimer]
     ended: bool = False
     stuck: bool = False

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from secrets import token_hex
 
 import anyio
 from attrs import frozen
 
 from perdure.definitions.retry import Retry
 from perdure.definitions.workflow import Workflow
+from perdure.identity import new_incarnation
 from perdure.errors import LeaseLost, PerdureError, StoreError
 from perdure.machine.commands import RunActivity, StartTimer
 from perdure.machine.events import CancelRequested, Event, TimerFired, WorkflowStarted
@@ -38,6 +38,8 @@ logger = logging.getLogger("perdure.worker")
 
 #: Turns taken before other tasks get the processor: about a millisecond.
 _SLICE = 64
+#: Turns that are not held back for a larger commit: enough to make its own cost small.
+_BATCH = 512
 #: Microseconds until an instance whose commit is under way is looked at again.
 _AGAIN = 10_000
 #: Seconds that a shutdown waits for the database, after the activities' own grace.
@@ -141,7 +143,7 @@ class Worker:
         machine = Machine(workflow, instance_id, max_payload=self._settings.max_payload)
         actor = Actor(instance_id, workflow, machine, partition, self.dispatcher.epochs[partition])
         start = actor.start = Start(NewInstance(workflow.name, workflow.version, self.clock.now()))
-        actor.mailbox.append(WorkflowStarted(workflow.name, arguments, token_hex(16), workflow.version))
+        actor.mailbox.append(WorkflowStarted(workflow.name, arguments, new_incarnation(), workflow.version))
         self._residents.add(actor)
         self._make_ready(actor)
         return await start.wait()
@@ -194,7 +196,8 @@ class Worker:
                 if turn is not None:
                     actor.flight = turn
                     self._journal.add(turn)
-            self._journal.wake()
+            if not ready or self._journal.backlog >= _BATCH:
+                self._journal.wake()
             if ready:
                 await anyio.lowlevel.checkpoint()
 
@@ -249,30 +252,28 @@ class Worker:
     def _carry_out(self, turn: Turn) -> None:
         """The turn is in the stream: now its effects may begin."""
         actor = turn.actor
-        for command in turn.cancelled:
-            step = actor.steps.get(command.id)
-            if step is not None:
-                step.cancel()
-        for timer in turn.timers:
-            if timer.due <= self._horizon.until:
-                self._timers.add(timer.due, actor.id, timer.id)
-        if turn.activities:
-            if actor.partition in self.dispatcher.leaving:
-                if not actor.steps and not actor.mailbox:
-                    self._discard(actor)  # the next owner does what is left
-                return
-            now = self.clock.now()
-            for command in turn.activities:
-                if command.due > now:
+        for command in turn.effects:
+            if isinstance(command, StartTimer):
+                if command.due <= self._horizon.until:
                     self._timers.add(command.due, actor.id, command.id)
-                else:
-                    self._run_activity(actor, command)
+            elif command.abandoned:
+                step = actor.steps.get(command.id)
+                if step is not None:
+                    step.cancel()
+            elif command.due and command.due > self.clock.now():
+                self._timers.add(command.due, actor.id, command.id)
+            else:
+                self._run_activity(actor, command)
 
     def _run_activity(self, actor: Actor, command: RunActivity) -> None:
         if self._draining or command.abandoned or command.id in actor.steps:
             return
-        if command.id in actor.machine.commands:
+        if command.id not in actor.machine.commands:
+            return
+        if actor.partition not in self.dispatcher.leaving:
             self._pool.submit(actor, command)
+        elif actor.idle:
+            self._discard(actor)  # the next owner does what is left
 
     def _discard(self, actor: Actor) -> None:
         self._residents.remove(actor)
@@ -322,7 +323,7 @@ class Worker:
 
     def _choose(self) -> int:
         """A partition for a new instance: the next one of ours."""
-        ours = [p for p in self.dispatcher.epochs if p not in self.dispatcher.leaving]
+        ours = self.dispatcher.staying
         if not ours or self._draining:
             raise LeaseLost("this worker holds no partition just now")
         self._starts += 1
@@ -391,6 +392,6 @@ class Worker:
     def _write(self, actor: Actor, unit: Unit, *, stuck: bool = False, ended: bool = False) -> None:
         actor.dead = False
         self._residents.add(actor)
-        actor.flight = Turn(actor, unit, [], stuck=stuck, ended=ended)
+        actor.flight = Turn(actor, unit, [], [], stuck=stuck, ended=ended)
         self._journal.add(actor.flight)
         self._journal.wake()
