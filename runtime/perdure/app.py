@@ -13,13 +13,12 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 from secrets import randbits, token_hex
 from types import ModuleType, TracebackType
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, Self, TypeVar, overload
 
 import anyio
 import orjson
 from anyio.abc import TaskGroup
 from attrs import frozen
-from typing_extensions import Self
 
 from perdure.codec import MAX_PAYLOAD
 from perdure.definitions.ambient import open_apps

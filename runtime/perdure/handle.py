@@ -75,7 +75,9 @@ class Handle(Generic[T_co]):
         if kind == "WorkflowCancelled":
             reason = orjson.loads(data)["reason"]
             said = f": {reason}" if reason else ""
-            raise WorkflowCancelled(f"workflow {self._workflow!r}, instance {self._id!r}, was cancelled{said}", reason=reason)
+            raise WorkflowCancelled(
+                f"workflow {self._workflow!r}, instance {self._id!r}, was cancelled{said}", reason=reason
+            )
         error = Failure.from_json(data).rebuild()
         raise WorkflowFailed(
             f"workflow {self._workflow!r}, instance {self._id!r}, failed with {type(error).__name__}: {error}; "

@@ -33,8 +33,10 @@ def collect(sources: Iterable[Workflow[..., Any] | ModuleType]) -> dict[str, Wor
                     _add(activities, mentioned)
             else:
                 _add(activities, definition)
-    for definition in (*workflows.values(), *activities.values()):
-        definition.schema.complete()
+    for workflow in workflows.values():
+        workflow.schema.complete()
+    for activity in activities.values():
+        activity.schema.complete()
     return workflows
 
 

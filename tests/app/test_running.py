@@ -23,6 +23,7 @@ from perdure import (
     workflow,
 )
 
+
 @activity
 async def double(number: int) -> int:
     return 2 * number

@@ -10,16 +10,16 @@ import types
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import attrs
 import pydantic
 import pytest
-from codec_samples import Color
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codec.codec_samples import Color
 from perdure import errors
 from perdure.codec import Failure
 
@@ -67,7 +67,7 @@ class Outer:
 
 
 class HasNew(Exception):
-    def __new__(cls, *args: Any) -> HasNew:
+    def __new__(cls, *args: Any) -> Self:
         initialised.append("new")
         return super().__new__(cls, *args)
 
@@ -145,9 +145,7 @@ ERRORS: list[BaseException] = [
     FrozenError(4, datetime(2024, 1, 1, tzinfo=UTC)),
     DataError(4, ("a", "b")),
     Exception(b"\x00", {1, 2}, frozenset((1,)), (1, (2,)), [1], {"a": 1}, {1: 2, "$": 3}, {"$": "tuple"}),
-    Exception(
-        timedelta(days=1), Decimal("1.0"), UUID(int=1), Color.RED, datetime(2024, 1, 1), date(2024, 1, 1)
-    ),
+    Exception(timedelta(days=1), Decimal("1.0"), UUID(int=1), Color.RED, datetime(2024, 1, 1), date(2024, 1, 1)),
     Exception(2**70, -(2**70), math.inf),
     Exception("x" * 20_000),
     errors.ActivityFailed("m", type="gone:Gone"),
@@ -216,14 +214,13 @@ def test_causes_and_notes() -> None:
 
 
 def test_groups() -> None:
-    group = ExceptionGroup(
-        "g", [ValueError(1), ExceptionGroup("h", [Declined("visa", Decimal(1)), KeyError("k")])]
-    )
+    group = ExceptionGroup("g", [ValueError(1), ExceptionGroup("h", [Declined("visa", Decimal(1)), KeyError("k")])])
     rebuilt = again(group)
     assert type(rebuilt) is ExceptionGroup
+    inner: Any = rebuilt.exceptions[1]
+    assert inner.exceptions[0].amount == Decimal(1)
     matched, rest = rebuilt.split(Declined)
     assert matched is not None and rest is not None
-    assert rebuilt.exceptions[1].exceptions[0].amount == Decimal(1)
     base = again(BaseExceptionGroup("b", [KeyboardInterrupt(), ValueError()]))
     assert type(base) is BaseExceptionGroup and type(base.exceptions[0]) is KeyboardInterrupt
 

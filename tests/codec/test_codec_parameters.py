@@ -9,19 +9,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from codec_samples import Item, Node
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codec.codec_samples import Item, Node
 from perdure.codec import Parameters
 from perdure.errors import InvalidInput, UsageError
 
 ITEM = Item("a", Decimal("1.50"))
 
 
-def every(
-    a: int, b: Item, /, c: str, d: int = 4, *rest: int, e: bool, f: float = 1.5, **extra: str
-) -> list[int]:
+def every(a: int, b: Item, /, c: str, d: int = 4, *rest: int, e: bool, f: float = 1.5, **extra: str) -> list[int]:
     return []
 
 
@@ -54,9 +52,7 @@ CALLS: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("fn", "args", "kwargs"), CALLS)
-def test_unpacked_arguments_bind_like_the_given_ones(
-    fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> None:
+def test_unpacked_arguments_bind_like_the_given_ones(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     parameters = of(fn)
     signature = inspect.signature(fn)
     wanted = signature.bind(*args, **kwargs).arguments

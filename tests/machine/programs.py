@@ -136,7 +136,10 @@ _KINDS: dict[str, Callable[[Node, Trace], Awaitable[None]]] = {
 }
 
 _leaves = st.builds(
-    Node, st.sampled_from(["activity", "activity", "sleep", "chance", "patched", "raise"]), st.just(()), st.integers(0, 9)
+    Node,
+    st.sampled_from(["activity", "sleep", "chance", "patched", "raise"]),
+    st.just(()),
+    st.integers(0, 9),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -24,5 +25,5 @@ def demo(backend: str, orders: int, seed: int, keep: bool, plain: bool) -> int:
     """
     from perdure_adapters.cli.demo.run import run_demo
 
-    plain = plain or not sys.stdout.isatty()
+    plain = plain or not sys.stdout.isatty() or os.environ.get("TERM") in ("dumb", "unknown")
     return run_demo(backend=backend, orders=orders, seed=seed, keep=keep, plain=plain)

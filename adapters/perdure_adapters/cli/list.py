@@ -38,9 +38,13 @@ def _matches(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 @click.option("--workflow", help="Only instances of this workflow.")
 @click.option("--status", type=click.Choice(_STATUSES), help="Only instances with this status.")
 @click.option(
-    "--input", "matches", metavar="PATH=VALUE", multiple=True, callback=_matches,
+    "--input",
+    "matches",
+    metavar="PATH=VALUE",
+    multiple=True,
+    callback=_matches,
     help="Only instances whose arguments fit, as in order.id=42; VALUE is JSON or plain text.",
-)  # fmt: skip
+)
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")
 @click.option("--cursor", help="Where the page before ended.")
 @json_option
@@ -57,9 +61,7 @@ def list_(
 
     async def go() -> Page[InstanceInfo]:
         async with Client(app) as client:
-            return await client.app.find(
-                workflow=workflow, status=status, input=matches, limit=limit, cursor=cursor
-            )
+            return await client.app.find(workflow=workflow, status=status, input=matches, limit=limit, cursor=cursor)
 
     page = run_async(go)
     if as_json:

@@ -54,7 +54,9 @@ class SQLiteMigrations:
         try:
             yield connection
         except sqlite3.Error as error:
-            raise StoreError(f"{self._path}: {error}; check that it is perdure's database and can be written") from error
+            raise StoreError(
+                f"{self._path}: {error}; check that it is perdure's database and can be written"
+            ) from error
         finally:
             connection.close()
 

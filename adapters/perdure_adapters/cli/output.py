@@ -13,7 +13,13 @@ import orjson
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: How statuses look.
-_STYLES = {"completed": "green", "failed": "red", "stuck": "bold red", "cancelled": "yellow", "running": "blue"}
+_STYLES = {
+    "completed": "green",
+    "failed": "red",
+    "stuck": "bold red",
+    "cancelled": "yellow",
+    "running": "blue",
+}
 
 
 def json_option(fn: F) -> F:

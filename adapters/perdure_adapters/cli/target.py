@@ -87,7 +87,9 @@ class Client:
 
         known = self.app._workflows
         if name not in known:
-            raise UnknownWorkflow(f"this app knows no workflow {name!r}; there are {', '.join(sorted(known)) or 'none'}")
+            raise UnknownWorkflow(
+                f"this app knows no workflow {name!r}; there are {', '.join(sorted(known)) or 'none'}"
+            )
         return known[name]
 
     async def handle(self, id: str) -> Handle[Any]:

@@ -16,18 +16,16 @@ from perdure.ports import Outcome, Unit
 from perdure_adapters.sqlite.errors import code, translate
 from perdure_adapters.sqlite.rows import write
 
-_INSERT_EVENTS = (
-    "insert into perdure_events (service, instance_id, run, seq, kind, command, name, at, data, commit_id)"
-)
+_INSERT_EVENTS = "insert into perdure_events (service, instance_id, run, seq, kind, command, name, at, data, commit_id)"
 _INSERT_INSTANCES = (
-    "insert into perdure_instances (service, id, workflow, version, \"partition\", run, status, wake_at, created_at, "
+    'insert into perdure_instances (service, id, workflow, version, "partition", run, status, wake_at, created_at, '
     "ended_at, error)"
 )
 _UPDATE_INSTANCES = (
     "update perdure_instances set status = v.column3, wake_at = v.column4, ended_at = v.column5, error = v.column6 "
     "from ("
 )
-_INSERT_INBOX = "insert into perdure_inbox (service, \"partition\", instance_id, kind, data, created_at)"
+_INSERT_INBOX = 'insert into perdure_inbox (service, "partition", instance_id, kind, data, created_at)'
 
 
 def commit(

@@ -39,7 +39,8 @@ def census(connection: sqlite3.Connection, service: str) -> Census:
     holdings = [
         Holding(partition, owner, epoch)
         for partition, owner, epoch in connection.execute(
-            'select "partition", owner, epoch from perdure_partitions where service = ? order by "partition"', (service,)
+            'select "partition", owner, epoch from perdure_partitions where service = ? order by "partition"',
+            (service,),
         )
     ]
     return Census(now(), members, holdings)
@@ -74,9 +75,7 @@ def renew(connection: sqlite3.Connection, service: str, worker: str, lease: int)
         return census(connection, service) if renewed else None
 
 
-def claim(
-    connection: sqlite3.Connection, service: str, worker: str, holdings: Sequence[Holding]
-) -> list[Holding]:
+def claim(connection: sqlite3.Connection, service: str, worker: str, holdings: Sequence[Holding]) -> list[Holding]:
     gained = []
     with transaction(connection):
         for holding in holdings:

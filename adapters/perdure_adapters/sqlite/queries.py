@@ -117,12 +117,12 @@ def due(
 ) -> list[Due]:
     sql = (
         'select id, "partition", wake_at from perdure_instances '
-        f'where service = ?1 and "partition" in (select value from json_each(?2)) '
+        'where service = ?1 and "partition" in (select value from json_each(?2)) '
         "and wake_at is not null and wake_at >= ?3 and wake_at < ?4 and id > ?6 "
     )
     if stuck:
         sql += (
-            'union all select id, "partition", 0 from perdure_instances where service = ?1 and status = \'stuck\' '
+            "union all select id, \"partition\", 0 from perdure_instances where service = ?1 and status = 'stuck' "
             "and status in ('failed', 'cancelled', 'compensating', 'stuck') "
             'and "partition" in (select value from json_each(?2)) and id > ?6 '
         )
@@ -154,7 +154,9 @@ def request_cancel(connection: sqlite3.Connection, service: str, instance_id: st
         if row is None:
             raise InstanceNotFound(f"there is no instance {instance_id!r} in service {service!r}; check the id")
         if row.ended_at is not None:
-            raise NotCancellable(f"instance {instance_id!r} has ended already ({row.status}); there is nothing to cancel")
+            raise NotCancellable(
+                f"instance {instance_id!r} has ended already ({row.status}); there is nothing to cancel"
+            )
         if row.cancel_requested is not None:
             return
         connection.execute(

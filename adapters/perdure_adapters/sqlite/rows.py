@@ -24,9 +24,7 @@ def _statement(before: str, columns: int, rows: int, after: str) -> str:
     return f"{before} values {', '.join([row] * rows)} {after}"
 
 
-def write(
-    connection: sqlite3.Connection, before: str, rows: Sequence[Sequence[Any]], after: str = ""
-) -> None:
+def write(connection: sqlite3.Connection, before: str, rows: Sequence[Sequence[Any]], after: str = "") -> None:
     """Run `before` VALUES rows `after`, as often as it takes."""
     for start in range(0, len(rows), _CHUNK):
         some = rows[start : start + _CHUNK]

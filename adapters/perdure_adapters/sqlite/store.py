@@ -37,9 +37,7 @@ class SQLiteStore:
         self._reader: ConnectionThread | None = None
 
     async def open(self, *, migrate: bool) -> None:
-        directory = Path(self._path).absolute().parent
-        if not directory.is_dir():
-            raise UsageError(f"cannot open {self._path}: there is no directory {directory}; make it first")
+        _check_directory(self._path)
         self._writer = ConnectionThread(self._path, changed=self._tell)
         try:
             await self._writer.call(_migrate if migrate else _check, self._path)
@@ -150,6 +148,12 @@ def _path(url: str) -> str:
     if path == ":memory:":
         raise UsageError("a workflow would not survive in sqlite's memory; use memory:// for tests")
     return path
+
+
+def _check_directory(path: str) -> None:
+    directory = Path(path).absolute().parent
+    if not directory.is_dir():
+        raise UsageError(f"cannot open {path}: there is no directory {directory}; make it first")
 
 
 def _migrate(connection: sqlite3.Connection, path: str) -> None:

@@ -45,7 +45,7 @@ class ConnectionThread:
         self._work: queue.SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...], _Reply] | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._version = 0
-        token = current_token().native_token
+        token: Any = current_token().native_token
         # asyncio's loop and trio's token each have a thread-safe way in, under its own name.
         self._soon: Callable[..., Any] = getattr(token, "call_soon_threadsafe", None) or token.run_sync_soon
         self._thread = threading.Thread(target=self._run, name="perdure-sqlite", daemon=True)

@@ -38,7 +38,7 @@ class Declared:
 def blank(cls: type, name: str) -> Record | None:
     """The shape of a class with fields, still without them. None for any other class."""
     if _is_typed_dict(cls):
-        return Typed(cls, name, frozenset(cls.__annotations__) | _inherited_keys(cls))
+        return Typed(cls, name, _typed_dict_keys(cls))
     if issubclass(cls, tuple):
         return Named(cls, name, frozenset(_tuple_names(cls))) if hasattr(cls, "_fields") else None
     if attrs.has(cls):
@@ -54,14 +54,10 @@ def fields(cls: type, where: str) -> list[Declared]:
     hints = {name: substituted(hint, inherited) for name, hint in hints.items()}
     if _is_typed_dict(cls):
         required: frozenset[str] = getattr(cls, "__required_keys__", frozenset())
-        return [
-            Declared(name, hint, name, _is_required(hint, name in required)) for name, hint in hints.items()
-        ]
+        return [Declared(name, hint, name, _is_required(hint, name in required)) for name, hint in hints.items()]
     if issubclass(cls, tuple):
         defaults = getattr(cls, "_field_defaults", {})
-        return [
-            Declared(name, hints.get(name, Any), name, name not in defaults) for name in _tuple_names(cls)
-        ]
+        return [Declared(name, hints.get(name, Any), name, name not in defaults) for name in _tuple_names(cls)]
     found = [_declared(field, hints.get(field.name, field.type or Any)) for field in _kept(cls)]
     _check_constructor(cls, found, where)
     return found
@@ -152,7 +148,7 @@ def _is_typed_dict(cls: Any) -> bool:
     return typing_extensions.is_typeddict(cls)
 
 
-def _inherited_keys(cls: Any) -> frozenset[str]:
+def _typed_dict_keys(cls: Any) -> frozenset[str]:
     return frozenset(getattr(cls, "__required_keys__", ())) | frozenset(getattr(cls, "__optional_keys__", ()))
 
 

@@ -209,7 +209,7 @@ class Pairs(Names):
         value: dict[Any, Any] = {}
         index = 0
         try:
-            for index, pair in enumerate(data):
+            for index, pair in enumerate(data):  # noqa: B007 - the except clauses below use it
                 if type(pair) is not list or len(pair) != 2:
                     raise Misfit.of("a pair [key, value]", pair)
                 value[self._key.load(pair[0])] = self._item.load(pair[1])

@@ -20,12 +20,13 @@ class Members(Shape):
 
     def __init__(self, cls: type[Enum], chosen: list[Enum] | None = None) -> None:
         self.name = cls.__name__
+        members: list[Any] = list(cls)
         if chosen is not None:
-            self.name = f"Literal[{', '.join(f'{cls.__name__}.{member.name}' for member in chosen)}]"
+            members = [member for member in members if member in chosen]
+            self.name = f"Literal[{', '.join(f'{cls.__name__}.{member.name}' for member in members)}]"
         self.full_name = f"{cls.__module__}:{self.name}"
         self.types = (cls,)
         self._class = cls
-        members: list[Any] = list(cls) if chosen is None else chosen
         values = {type(member.value) for member in cls.__members__.values()}
         self._by_value = values in ({str}, {int})
         # by name, because members need not be hashable
@@ -84,7 +85,7 @@ class Literals(Shape):
     immutable = True
 
     def __init__(self, values: list[Any]) -> None:
-        self.name = f"Literal[{', '.join(map(repr, values))}]"
+        self.name = f"Literal[{', '.join(sorted(map(repr, values)))}]"
         self.types = tuple(dict.fromkeys(type(value) for value in values))
         self.kinds = frozenset(KINDS[cls] for cls in self.types)
         self._values = {(type(value), value) for value in values}

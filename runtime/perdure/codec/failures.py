@@ -53,7 +53,7 @@ class Failure:
                 failure = attrs.evolve(_record(error, recorder, depths), traceback=trace)
                 if len(orjson.dumps(failure._data())) < MAX_FAILURE:
                     return failure
-            except Exception:  # noqa: BLE001 - attributes and classes that raise when looked at
+            except Exception:
                 break
         return cls(clean(name_of(type(error)))[:500], clean(_message(error))[:1024], traceback=trace)
 
@@ -89,7 +89,7 @@ class Failure:
                 error = made(found, arguments, args)
                 set_state(error, restored(self.state, inner))
                 return error
-            except Exception:  # noqa: BLE001 - a class that only its own constructor can make
+            except Exception:
                 return ActivityFailed(self.message, type=self.type)
         return ActivityFailed(self.message, type=self.type)
 
@@ -106,9 +106,7 @@ class Failure:
     @classmethod
     def _from_data(cls, data: dict[str, Any]) -> Failure:
         cause = data.get("cause")
-        known = {
-            name: data[name] for name in ("args", "arguments", "state", "notes", "traceback") if name in data
-        }
+        known = {name: data[name] for name in ("args", "arguments", "state", "notes", "traceback") if name in data}
         return cls(
             str(data.get("type", "")),
             str(data.get("message", "")),
@@ -155,7 +153,7 @@ def _nested(depths: list[int], error: BaseException, recorder: Recorder) -> dict
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as broken:  # noqa: BLE001 - the class's own code
+    except Exception as broken:
         return f"<{type(error).__name__}, whose str raises {type(broken).__name__}>"
 
 
@@ -163,6 +161,6 @@ def _traceback(error: BaseException) -> str:
     """The end of it: the innermost calls are the last lines."""
     try:
         text = clean("".join(traceback.format_exception(error)))
-    except Exception as broken:  # noqa: BLE001 - the class's own code
+    except Exception as broken:
         text = f"(no traceback: {shown(broken)})"
     return text.encode()[-MAX_TRACEBACK:].decode("utf-8", "ignore")

@@ -41,7 +41,7 @@ def _resolve(thing: Any, names: dict[str, Any], where: str) -> dict[str, Any]:
             f"{where}: the annotation names {error.name or str(error)!r}, which cannot be found; define it at the top "
             "of its module (not inside a function, and not only under TYPE_CHECKING)"
         ) from None
-    except Exception as error:  # noqa: BLE001 - annotations are arbitrary code
+    except Exception as error:
         raise UsageError(
             f"{where}: the annotations cannot be evaluated ({type(error).__name__}: {error}); "
             "write types that exist when the program runs"
@@ -80,7 +80,7 @@ def substituted(hint: Any, variables: dict[Any, Any]) -> Any:
     if isinstance(hint, typing.TypeVar):
         return variables.get(hint, hint)
     parameters = getattr(hint, "__parameters__", ())
-    if not parameters or isinstance(hint, type) and not typing.get_args(hint):
+    if not parameters or (isinstance(hint, type) and not typing.get_args(hint)):
         return hint
     try:
         chosen: Any = hint

@@ -52,7 +52,7 @@ def shown(value: object) -> str:
     """Its repr, or what there is to say when the repr itself raises."""
     try:
         return repr(value)
-    except Exception as error:  # noqa: BLE001 - the class's own code
+    except Exception as error:
         return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
 
 

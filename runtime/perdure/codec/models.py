@@ -40,7 +40,7 @@ class Model(Record):
             raise self.wrong_class(value)
         try:
             data = value.model_dump(mode="json", by_alias=True, round_trip=True, warnings="error")
-        except Exception as error:  # noqa: BLE001 - pydantic's, which is not imported here
+        except Exception as error:
             raise Misfit(
                 f"{self.name} cannot be written as JSON: {_first_line(error)}",
                 "give its fields types that pydantic can write, such as ser_json_bytes='base64' for bytes",
@@ -57,7 +57,7 @@ class Model(Record):
     def load(self, data: Any) -> Any:
         try:
             return self._class.model_validate_json(orjson.dumps(data))
-        except Exception as error:  # noqa: BLE001 - pydantic's, or the model's own code
+        except Exception as error:
             errors: Any = getattr(error, "errors", None)
             details = errors(include_url=False) if errors is not None else []
             if not details:

@@ -60,9 +60,7 @@ class Parameters:
         ]
         self._quick = self._quick_checks()
 
-    def pack(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, max_payload: int = MAX_PAYLOAD
-    ) -> str:
+    def pack(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, max_payload: int = MAX_PAYLOAD) -> str:
         """Raises InvalidInput naming the parameter that is missing, unknown or does not fit."""
         return self._text(self._data(self._bind(args, kwargs)), max_payload)
 
@@ -76,7 +74,7 @@ class Parameters:
         """What `unpack(pack(…))` gives, without the way back through text."""
         quick = self._quick
         if quick is not None and not kwargs and len(args) == len(quick) and max_payload >= _ROOM:
-            for shared, value in zip(quick, args):
+            for shared, value in zip(quick, args, strict=True):
                 if not shared(value):
                     break
             else:
@@ -91,7 +89,7 @@ class Parameters:
         return self.pack(args, kwargs, max_payload=max_payload)
 
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        bound: dict[str, Any] = dict(zip(self._positional, args))
+        bound: dict[str, Any] = dict(zip(self._positional, args, strict=False))
         if len(args) > len(self._positional):
             if self._rest is None:
                 raise InvalidInput(
@@ -139,9 +137,7 @@ class Parameters:
 
     def _values(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, Mapping):
-            raise Misfit.of("a JSON object of arguments by name", data).report(
-                f"the arguments of {self.where}"
-            )
+            raise Misfit.of("a JSON object of arguments by name", data).report(f"the arguments of {self.where}")
         bound: dict[str, Any] = {}
         name = ""
         try:

@@ -27,7 +27,7 @@ def arguments_of(error: BaseException) -> tuple[Any, ...]:
         reduced = base.__reduce__(error)
         if isinstance(reduced, tuple) and reduced[0] is type(error) and isinstance(reduced[1], tuple):
             return reduced[1]
-    except Exception:  # noqa: BLE001 - whatever it cannot reduce
+    except Exception:
         return args_of(error)
     return args_of(error)
 

@@ -69,7 +69,7 @@ class Recorder:
         self._depth += 1
         try:
             return self._value(value)
-        except Exception:  # noqa: BLE001 - whatever a foreign class does when it is looked at
+        except Exception:
             return self.text(shown(value))
         finally:
             self._depth -= 1
@@ -101,11 +101,7 @@ class Recorder:
     def _number(self, value: int) -> Any:
         if MIN_INT <= value <= MAX_INT:
             return value
-        return (
-            {"$": "int", "v": str(value)}
-            if value.bit_length() < 1000
-            else f"(an int of {value.bit_length()} bits)"
-        )
+        return {"$": "int", "v": str(value)} if value.bit_length() < 1000 else f"(an int of {value.bit_length()} bits)"
 
     def _collection(self, value: Any, cls: type) -> Any:
         if cls is list:
@@ -114,10 +110,7 @@ class Recorder:
             return {"$": _COLLECTED[cls], "v": self._items(value)}
         if cls is dict:
             if all(type(key) is str and clean(key) == key for key in value) and "$" not in value:
-                return {
-                    key: self.value(item)
-                    for key, item in zip(value, self._shorter(value.values()), strict=False)
-                }
+                return {key: self.value(item) for key, item in zip(value, self._shorter(value.values()), strict=False)}
             pairs = self._shorter(value.items())
             return {"$": "dict", "v": [[self.value(key), self.value(item)] for key, item in pairs]}
         return self.text(shown(value))

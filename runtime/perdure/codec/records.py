@@ -76,9 +76,7 @@ class Instance(Record):
         except Misfit as misfit:
             raise misfit.at(f".{name}") from None
         except AttributeError:
-            raise Misfit(
-                f"its field {name!r} was never set", "set it before handing the value over"
-            ) from None
+            raise Misfit(f"its field {name!r} was never set", "set it before handing the value over") from None
         if self._checked:
             self._make_again(value)
         return data
@@ -97,14 +95,12 @@ class Instance(Record):
                     else:
                         given[argument] = load(data[name])
                 elif required:
-                    raise Misfit(
-                        f"the field is missing in this {self.name}", "give all fields without a default"
-                    )
+                    raise Misfit(f"the field is missing in this {self.name}", "give all fields without a default")
         except Misfit as misfit:
             raise misfit.at(f".{name}") from None
         try:
             value = self._class(**given)
-        except Exception as error:  # noqa: BLE001 - the class's own code
+        except Exception as error:
             raise Misfit(
                 f"{self.name} refuses these fields: {described(error)}", "give fields the class accepts"
             ) from None
@@ -116,7 +112,7 @@ class Instance(Record):
         fields = [(field.name, field.argument) for field in self._fields if field.argument is not None]
         try:
             again = self._class(**{argument: getattr(value, name) for name, argument in fields})
-        except Exception as error:  # noqa: BLE001 - the class's own code
+        except Exception as error:
             raise Misfit(
                 f"{self.name} does not accept its own fields again: {described(error)}",
                 "change its validators or converters so that it does",
@@ -156,9 +152,7 @@ class Named(Record):
                 if name in data:
                     items.append(load(data[name]))
                 elif required:
-                    raise Misfit(
-                        f"the field is missing in this {self.name}", "give all fields without a default"
-                    )
+                    raise Misfit(f"the field is missing in this {self.name}", "give all fields without a default")
                 else:
                     items.append(self._class._field_defaults[name])
         except Misfit as misfit:

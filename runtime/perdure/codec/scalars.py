@@ -74,9 +74,7 @@ def _load_decimal(text: str) -> Decimal:
     return value
 
 
-_DURATION = re.compile(
-    r"([-+]?)P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.(\d{1,6}))?S)?)?"
-)
+_DURATION = re.compile(r"([-+]?)P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.(\d{1,6}))?S)?)?")
 
 
 def dump_timedelta(value: timedelta) -> str:

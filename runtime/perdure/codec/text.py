@@ -71,9 +71,7 @@ def bad_string(text: str) -> Misfit | None:
 
 
 def bad_int(value: int) -> Misfit:
-    return Misfit(
-        f"an int of {value.bit_length()} bits does not fit 64 bits", "use a Decimal or a str for it"
-    )
+    return Misfit(f"an int of {value.bit_length()} bits does not fit 64 bits", "use a Decimal or a str for it")
 
 
 def _unstorable(data: Any, reason: str) -> Misfit:

@@ -140,14 +140,10 @@ class Builder:
             return Items(cls, self._build(args[0] if args else Any))
         if origin in _SEQUENCES:
             item = args[0] if args else Any
-            return self._union(
-                hint, (types.GenericAlias(list, (item,)), types.GenericAlias(tuple, (item, ...)))
-            )
+            return self._union(hint, (types.GenericAlias(list, (item,)), types.GenericAlias(tuple, (item, ...))))
         if origin is collections.abc.Set:
             item = args[0] if args else Any
-            return self._union(
-                hint, (types.GenericAlias(set, (item,)), types.GenericAlias(frozenset, (item,)))
-            )
+            return self._union(hint, (types.GenericAlias(set, (item,)), types.GenericAlias(frozenset, (item,))))
         if origin in _MAPPINGS:
             key, item = args or (str, Any)
             return mapping(self._build(key), self._build(item))
@@ -187,7 +183,7 @@ class Builder:
     def _model(self, hint: Any, origin: Any) -> Shape:
         try:
             origin.model_rebuild(raise_errors=True)
-        except Exception as error:  # noqa: BLE001 - pydantic's, which is not imported here
+        except Exception as error:
             raise self.refused(hint, f"is not complete ({error})", "define what it names before it") from None
         return Model(origin)
 
@@ -209,9 +205,7 @@ class Builder:
         plain = [value for value in values if type(value) in (str, int, bool, type(None))]
         enums = [value for value in values if isinstance(value, Enum)]
         if len(plain) + len(enums) != len(values):
-            raise self.refused(
-                hint, "has values that JSON does not have", "use str, int, bool or enum members"
-            )
+            raise self.refused(hint, "has values that JSON does not have", "use str, int, bool or enum members")
         shapes: list[Shape] = [Literals(plain)] if plain else []
         for cls in dict.fromkeys(type(value) for value in enums):
             chosen = [value for value in enums if type(value) is cls]
@@ -236,9 +230,7 @@ class Builder:
     def _unsupported(self, hint: Any) -> UsageError:
         origin = typing.get_origin(hint) or hint
         if isinstance(hint, typing.TypeVar):
-            return self.refused(
-                hint, "is a type variable nobody has filled in", "write the type, as in Box[int]"
-            )
+            return self.refused(hint, "is a type variable nobody has filled in", "write the type, as in Box[int]")
         if isinstance(hint, (str, typing.ForwardRef)):
             return self.refused(hint, "is a name that cannot be resolved", "use the class itself")
         for cls, instead in _INSTEAD.items():

@@ -12,7 +12,7 @@ from typing import Any
 
 from perdure.codec.enums import Literals
 from perdure.codec.misfit import Misfit
-from perdure.codec.primitives import FLOAT, Primitive
+from perdure.codec.primitives import FLOAT, NONE, Primitive
 from perdure.codec.records import Record
 from perdure.codec.shape import KINDS, Kind, Shape
 
@@ -29,9 +29,7 @@ class Union(Shape):
         self.kinds = kinds
         self.types = tuple(dict.fromkeys(cls for member in self.members for cls in member.types))
         self.immutable = all(member.immutable for member in self.members)
-        self._by_kind = {
-            kind: [member for member in self.members if kind in member.kinds] for kind in self.kinds
-        }
+        self._by_kind = {kind: [member for member in self.members if kind in member.kinds] for kind in self.kinds}
         self._bare = self._untagged()
         tagged = [member for member in self.members if member not in self._bare]
         self._tags = _tags(tagged)
@@ -80,10 +78,7 @@ class Union(Shape):
         return self._load_fitting(bare or candidates, data)
 
     def shared(self, value: Any) -> bool:
-        for member in self._by_type.get(type(value), ()):
-            if member.shared(value):
-                return True
-        return False
+        return any(member.shared(value) for member in self._by_type.get(type(value), ()))
 
     def _untagged(self) -> list[Shape]:
         alone = [m for m in self.members if all(len(self._by_kind[kind]) == 1 for kind in m.kinds)]
@@ -109,9 +104,7 @@ class Union(Shape):
         member = self._named.get(tag) if type(tag) is str else None
         if member is None:
             known = ", ".join(self._named) or "none"
-            raise Misfit(f"{tag!r} names no member of {self.name}", f"use one of: {known}").at(
-                f".{self._tag}"
-            )
+            raise Misfit(f"{tag!r} names no member of {self.name}", f"use one of: {known}").at(f".{self._tag}")
         if member.keys is not None:
             return member.load({key: item for key, item in data.items() if key != self._tag})
         if "value" not in data:
@@ -127,9 +120,7 @@ class Union(Shape):
             except Misfit as misfit:
                 misfits.append(f"{member.name}: {misfit.message}")
             else:
-                unknown = (
-                    len(data.keys() - member.keys) if type(data) is dict and member.keys is not None else 0
-                )
+                unknown = len(data.keys() - member.keys) if type(data) is dict and member.keys is not None else 0
                 fits.append((unknown, value))
         advice = f'say which one is meant: {{"{self._tag}": "{next(iter(self._named), "…")}", …}}'
         if not fits:
@@ -148,11 +139,14 @@ class Union(Shape):
 
 
 def _without_repeats(members: list[Shape]) -> list[Shape]:
-    """Flat, each once, and without literals of a type that is a member itself."""
+    """Flat, each once, in one order, and without literals of a type that is a member itself."""
     flat: list[Shape] = []
     for member in members:
         flat.extend(member.members if isinstance(member, Union) else [member])
     flat = list(dict.fromkeys(flat))
+    # `A | B` and `B | A` are equal to Python, so one codec serves both: it must not depend on the order.
+    # What takes floats would take ints too, so it comes after what takes ints.
+    flat.sort(key=lambda member: (member is NONE, "float" in member.name, member.name, member.full_name))
     whole = {cls for member in flat if isinstance(member, Primitive) for cls in member.types[:1]}
     return [m for m in flat if not (isinstance(m, Literals) and whole.issuperset(m.types))]
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
-
-from typing_extensions import Self
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from perdure.definitions.calls import ActivityCall
 from perdure.definitions.retry import Retry
@@ -25,9 +23,7 @@ class Activity(Generic[P, R]):
     its recorded result is returned. Outside, a call just runs the function.
     """
 
-    def __init__(
-        self, fn: Callable[P, Any], *, name: str | None, retry: Retry | None, timeout: Seconds | None
-    ) -> None:
+    def __init__(self, fn: Callable[P, Any], *, name: str | None, retry: Retry | None, timeout: Seconds | None) -> None:
         own_name = check_function(fn, "activity")
         check_name(name if name is not None else own_name, "activity")
         self._fn = fn

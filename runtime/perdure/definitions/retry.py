@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import Attribute, field, frozen
 
 from perdure.durations import Seconds, seconds
 from perdure.errors import UsageError
 
 
-def _duration(_: object, attribute: Attribute[Seconds], value: Seconds | None) -> None:
+def _duration(_: object, attribute: Attribute[Any], value: Any) -> None:
     if value is not None:
         seconds(value, f"Retry({attribute.name}=...)")
 

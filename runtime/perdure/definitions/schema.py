@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -24,17 +23,16 @@ class Schema:
         self._parameters: Parameters | None = None
         self._result: Codec | None = None
         try:
-            typing.get_type_hints(fn)
-        except NameError:
-            return  # defined further down, perhaps; `complete` will tell
-        except Exception:
-            self.complete()  # raises with a good message
-        self.complete()
+            self.complete()
+        except UsageError:
+            if _names_known(fn):
+                raise
 
     def complete(self) -> None:
-        self._parameters = Parameters(self.fn, self.where)
-        hints = typing.get_type_hints(self.fn, include_extras=True)
-        self._result = codec_for(hints.get("return", Any), f"the result of {self.where}")
+        if self._parameters is None:
+            parameters = Parameters(self.fn, self.where)
+            self._result = codec_for(parameters.returns, f"the result of {self.where}")
+            self._parameters = parameters
 
     @property
     def parameters(self) -> Parameters:
@@ -51,7 +49,16 @@ class Schema:
         return self._result
 
 
-def check_function(fn: object, decorator: str) -> str:
+def _names_known(fn: Callable[..., Any]) -> bool:
+    """Whether the annotations name nothing that its module may still define further down."""
+    try:
+        inspect.get_annotations(fn, eval_str=True)
+    except NameError:
+        return False
+    return True
+
+
+def check_function(fn: Any, decorator: str) -> str:
     """The function's name. Raises UsageError for what cannot be decorated."""
     if inspect.isclass(fn) or not callable(fn) or not hasattr(fn, "__code__"):
         raise UsageError(f"@{decorator} decorates a function, not {fn!r}")

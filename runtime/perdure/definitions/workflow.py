@@ -6,9 +6,7 @@ import copy
 import inspect
 import warnings
 from collections.abc import Callable, Coroutine
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
-
-from typing_extensions import Self
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from perdure.codec import MAX_PAYLOAD
 from perdure.definitions.ambient import open_apps, running_activity

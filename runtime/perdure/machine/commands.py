@@ -47,7 +47,12 @@ class RunActivity(Command):
     def __init__(
         self, name: str, activity: Any, args: tuple[Any, ...], kwargs: dict[str, Any], decoder: Decoder
     ) -> None:
-        super().__init__(name)
+        # Spelled out rather than inherited: it is done for every step.
+        self.done = False
+        self.error = self.value = self.waiter = None
+        self.id = 0
+        self.name = name
+        self.abandoned = False
         self.activity = activity
         self.args = args
         self.kwargs = kwargs

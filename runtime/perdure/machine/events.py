@@ -40,19 +40,16 @@ class Event:
     at: int = field(default=0, kw_only=True)
     request: int | None = field(default=None, kw_only=True, eq=False, repr=False)
 
-    @property
-    def command(self) -> int | None:
-        return None
-
-    @property
-    def name(self) -> str:
-        return ""
+    def key(self) -> tuple[int | None, str]:
+        """The number and name of the command it answers; None and a name where there is none."""
+        return None, ""
 
     def data(self) -> str:
         return "{}"
 
     def row(self) -> Row:
-        return self.seq, type(self).__name__, self.command, self.name, self.at, self.data()
+        command, name = self.key()
+        return self.seq, type(self).__name__, command, name, self.at, self.data()
 
 
 @define
@@ -64,9 +61,8 @@ class WorkflowStarted(Event):
     incarnation: str
     version: str | None = None
 
-    @property
-    def name(self) -> str:
-        return self.workflow
+    def key(self) -> tuple[int | None, str]:
+        return None, self.workflow
 
     def data(self) -> str:
         rest = _text({"incarnation": self.incarnation, "version": self.version})
@@ -79,6 +75,9 @@ class Answer(Event):
 
     command: int
     name: str
+
+    def key(self) -> tuple[int | None, str]:
+        return self.command, self.name
 
 
 @define

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from perdure.machine.futures import Join
 from perdure.machine.scopes import Cancelled, Scope
@@ -29,7 +29,7 @@ class Group:
         self.left = 0
         self.join: Join | None = None
 
-    async def __aenter__(self) -> Group:
+    async def __aenter__(self) -> Self:
         self.task = self.machine.here()
         self.scope = Scope(self.task.scope)
         self.task.scope = self.scope

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from perdure.codec import MAX_PAYLOAD, Failure
-from perdure.errors import InvalidInput, NonDeterminism, RetryExhausted
+from perdure.errors import InvalidInput, RetryExhausted
 from perdure.machine import disagreement
 from perdure.machine.commands import (
     CancelWorkflow,
@@ -97,9 +97,7 @@ class Machine(Scheduler):
         "run_number",
     )
 
-    def __init__(
-        self, program: Program, instance_id: str, run: int = 1, *, max_payload: int = MAX_PAYLOAD
-    ) -> None:
+    def __init__(self, program: Program, instance_id: str, run: int = 1, *, max_payload: int = MAX_PAYLOAD) -> None:
         super().__init__()
         self.program = program
         self.max_payload = max_payload
@@ -342,4 +340,3 @@ _RULES: dict[type[Event], Callable[[Machine, Any], None]] = {
     WorkflowFailed: _ended,
     WorkflowCancelled: _ended,
 }
-

@@ -145,9 +145,7 @@ class Scheduler:
         if not isinstance(trap, Future):
             return ForeignAwait(_foreign(trap))
         if trap.waiter is not None:
-            return UsageError(
-                "two tasks await the same call; call it twice, or await it once and share the result"
-            )
+            return UsageError("two tasks await the same call; call it twice, or await it once and share the result")
         task.waiting = trap
         trap.waiter = task
         return None

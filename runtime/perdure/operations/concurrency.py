@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, TypeVar, overload
-
-from typing_extensions import Self
+from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
 
 from perdure.errors import UsageError
 from perdure.machine import tasks
@@ -52,9 +50,10 @@ async def gather(*aws: Awaitable[Any]) -> tuple[Any, ...]:
 
     The first error cancels the rest and is raised itself, once they have ended.
     """
+    children: list[tasks.Task] = []
     with _closing(aws):
         async with Group(workflow_machine("gather")) as group:
-            children = [group.spawn(aw) for aw in aws]
+            children += [group.spawn(aw) for aw in aws]
     return tuple(child.value for child in children)
 
 
@@ -113,9 +112,11 @@ async def race(**branches: Awaitable[T]) -> Winner[T]:
     machine = workflow_machine("race")
     if not branches:
         raise UsageError("race() needs at least one branch: race(paid=..., late=sleep(60))")
+    group = _Race(machine)
+    labels: dict[tasks.Task, str] = {}
     with _closing(branches.values()):
-        async with _Race(machine) as group:
-            labels = {group.spawn(branch): label for label, branch in branches.items()}
+        async with group:
+            labels |= {group.spawn(branch): label for label, branch in branches.items()}
     assert group.winner is not None  # the block ends when all tasks have, cancelled or not
     return Winner(labels[group.winner], group.winner.value)
 

@@ -149,7 +149,9 @@ class MemoryStore:
         if row is None:
             raise InstanceNotFound(f"there is no instance {instance_id!r}; check the id")
         if row.ended_at is not None:
-            raise NotCancellable(f"instance {instance_id!r} has ended already ({row.status}); there is nothing to cancel")
+            raise NotCancellable(
+                f"instance {instance_id!r} has ended already ({row.status}); there is nothing to cancel"
+            )
         if row.cancel_requested is None:
             self._db.instances[instance_id] = evolve(row, cancel_requested=data)
             self._request(row.partition, instance_id, "cancel", data)

@@ -207,5 +207,3 @@ def _drive(coroutine: Coroutine[Any, Any, Any], context: Context, pool: Activity
                 trap = run(coroutine.send, value)
             except StopIteration as stop:
                 return stop.value
-
-

@@ -50,9 +50,7 @@ class Actor:
         "workflow",
     )
 
-    def __init__(
-        self, id: str, workflow: Any, machine: Machine, partition: int, epoch: int, *, head: int = 0
-    ) -> None:
+    def __init__(self, id: str, workflow: Any, machine: Machine, partition: int, epoch: int, *, head: int = 0) -> None:
         self.id = id
         self.workflow = workflow
         self.machine = machine

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import anyio
 
@@ -32,7 +32,7 @@ class Horizon:
         *,
         partitions: Callable[[], Sequence[int]],
         found: Callable[[Due, bool], None],
-        room: Callable[[], bool],
+        room: Callable[[], Awaitable[None]],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -83,5 +83,4 @@ class Horizon:
             if len(page) < _PAGE:
                 return
             after = page[-1].instance_id
-            while not self._room():
-                await anyio.sleep(0.005)
+            await self._room()

@@ -21,6 +21,7 @@ from perdure.worker.signal import Signal
 logger = logging.getLogger("perdure.worker")
 
 _CHUNK = 100
+_BACKLOG = 1000
 _RETRY = 0.2
 
 
@@ -57,6 +58,7 @@ class Loader:
         self._wants: dict[str, list[Event]] = {}
         self._stolen: set[str] = set()
         self._wake = Signal()
+        self._eased = Signal()
         self._unknown: set[str] = set()
 
     def want(self, instance_id: str, messages: Iterable[Event] = (), *, stolen: bool = False) -> None:
@@ -66,9 +68,10 @@ class Loader:
             self._stolen.add(instance_id)
         self._wake.set()
 
-    @property
-    def backlog(self) -> int:
-        return len(self._wants)
+    async def room(self) -> None:
+        """Wait until the instances wanted so far are mostly loaded."""
+        while len(self._wants) >= _BACKLOG:
+            await self._eased.wait()
 
     def workflow(self, name: str) -> Workflow[..., object]:
         return self._workflows[name]
@@ -94,6 +97,7 @@ class Loader:
                     self._take(stored[instance_id], messages, stolen)
                 if number % 10 == 9:
                     await anyio.lowlevel.checkpoint()
+            self._eased.set()
 
     def _take(self, stored: Stored, messages: list[Event], stolen: bool) -> None:
         instance = stored.instance
@@ -108,9 +112,7 @@ class Loader:
             return
         try:
             stream = [from_row(row) for row in stored.events]
-            machine = Machine.rebuild(
-                program, instance.id, instance.run, stream, max_payload=self._max_payload
-            )
+            machine = Machine.rebuild(program, instance.id, instance.run, stream, max_payload=self._max_payload)
         except (NonDeterminism, StoreError) as error:
             self._broken(stored, error, messages)
             return

@@ -11,8 +11,8 @@ from attrs import frozen
 
 from perdure.definitions.retry import Retry
 from perdure.definitions.workflow import Workflow
-from perdure.identity import new_incarnation
 from perdure.errors import LeaseLost, PerdureError, StoreError
+from perdure.identity import new_incarnation
 from perdure.machine.commands import RunActivity, StartTimer
 from perdure.machine.events import CancelRequested, Event, TimerFired, WorkflowStarted
 from perdure.machine.machine import Machine
@@ -106,7 +106,7 @@ class Worker:
             self.clock,
             partitions=self._partitions,
             found=self._found,
-            room=lambda: self._loader.backlog < 1000,
+            room=self._loader.room,
         )
 
     # From the outside.

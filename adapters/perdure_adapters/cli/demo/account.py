@@ -37,7 +37,10 @@ class Account:
 
 
 def settle(
-    orders: Sequence[Order], histories: Mapping[str, Sequence[HistoryEvent]], effects: Sequence[Effect], kills: int
+    orders: Sequence[Order],
+    histories: Mapping[str, Sequence[HistoryEvent]],
+    effects: Sequence[Effect],
+    kills: int,
 ) -> Account:
     starts: dict[tuple[str, str], list[Effect]] = defaultdict(list)
     for effect in effects:

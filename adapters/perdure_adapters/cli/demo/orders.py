@@ -20,6 +20,4 @@ def sample_orders(number: int, seed: int) -> list[Order]:
     if seed:
         Random(seed).shuffle(baskets)
     dealt = islice(zip(count(1001), cycle(samples), cycle(baskets), strict=False), number)
-    return [
-        Order(f"A-{id}", sample["customer"], [Line(**line) for line in basket]) for id, sample, basket in dealt
-    ]
+    return [Order(f"A-{id}", sample["customer"], [Line(**line) for line in basket]) for id, sample, basket in dealt]

@@ -11,17 +11,19 @@ from perdure import App, UsageError
 
 _VARIABLE = "PERDURE_DEMO"
 _SEED = "PERDURE_DEMO_SEED"
+_WIDTH = "PERDURE_DEMO_WIDTH"
 
 #: Seconds until others take over from a worker that was killed: short, so that the demo is.
 LEASE = 1.0
-#: Activities at once in the one worker: few, so that there is something left to be killed.
-WIDTH = 4
 
 
 @frozen
 class Place:
+    """`width` is how many activities the worker runs at once."""
+
     directory: Path
-    seed: int = 0
+    seed: int
+    width: int
 
     @classmethod
     def from_environment(cls) -> Place:
@@ -29,11 +31,12 @@ class Place:
         directory = os.environ.get(_VARIABLE)
         if not directory:
             raise UsageError(f"{_VARIABLE} is not set; give it the directory that `perdure demo --keep` named")
-        return cls(Path(directory).absolute(), int(os.environ.get(_SEED, "0")))
+        seed, width = (int(os.environ.get(name, "1")) for name in (_SEED, _WIDTH))
+        return cls(Path(directory).absolute(), seed, width)
 
     @property
     def environment(self) -> dict[str, str]:
-        return {_VARIABLE: str(self.directory), _SEED: str(self.seed)}
+        return {_VARIABLE: str(self.directory), _SEED: str(self.seed), _WIDTH: str(self.width)}
 
     @property
     def database(self) -> Path:
@@ -50,4 +53,4 @@ class Place:
     def app(self) -> App:
         from perdure_adapters.cli.demo.workflow import fulfil  # which needs the place itself
 
-        return App(f"sqlite:///{self.database}", workflows=[fulfil], lease=LEASE, max_activities=WIDTH)
+        return App(f"sqlite:///{self.database}", workflows=[fulfil], lease=LEASE, max_activities=self.width)

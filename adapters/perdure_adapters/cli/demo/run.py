@@ -17,6 +17,9 @@ from perdure_adapters.cli.demo.lines import Lines
 from perdure_adapters.cli.demo.place import Place
 from perdure_adapters.cli.demo.story import Story, View
 
+#: Orders that share one of the worker's activities at a time: so that many orders take no longer.
+_ORDERS_PER_STEP = 3
+
 
 def run_demo(*, backend: str, orders: int, seed: int, keep: bool, plain: bool) -> int:
     """The exit code: 0 when every order completed, no recorded step ran again and none was lost."""
@@ -24,11 +27,12 @@ def run_demo(*, backend: str, orders: int, seed: int, keep: bool, plain: bool) -
         directory = Path(tempfile.mkdtemp(prefix="perdure-demo-"))
         if not keep:
             stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        place = Place(directory, seed)
+        place = Place(directory, seed, width=-(-orders // _ORDERS_PER_STEP))
         crew = stack.enter_context(Crew(place, backend))
-        # Asked to end, it ends as with Ctrl-C: the event loops know how to do that.
-        previous = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-        stack.callback(signal.signal, signal.SIGTERM, previous)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            # Asked to end, it ends as with Ctrl-C: the event loops know how to do that.
+            previous = signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+            stack.callback(signal.signal, number, previous)
         with ExitStack() as screen:
             view = _view(crew, screen, plain)
             account = anyio.run(Story.plan(place, crew, view, orders).tell, backend=backend)

@@ -94,7 +94,11 @@ class Screen:
         return Text(f"{mark}{worker}", _COLOURS[(worker - 1) % len(_COLOURS)])
 
     def _legend(self) -> Text:
-        names = ((State.DONE, "n done by worker n"), (State.RUNNING, "n under way"), (State.CUT, " cut off by a kill"))
+        names = (
+            (State.DONE, "n done by worker n"),
+            (State.RUNNING, "n under way"),
+            (State.CUT, " cut off by a kill"),
+        )
         parts = [f"{self._marks[state]}{name}" for state, name in (*names, (State.AGAIN, "n run again"))]
         return Text("   ".join(parts), "dim")
 

@@ -69,7 +69,8 @@ class Story:
             self._hire()
             for order in self.orders:
                 await client.start(fulfil.options(id=order.id), order)
-            self._say(f"{len(self.orders)} orders accepted, with {self.progress.steps} steps to do")
+            accepted = "1 order" if len(self.orders) == 1 else f"{len(self.orders)} orders"
+            self._say(f"{accepted} accepted, with {self.progress.steps} steps to do")
             await self._watch(client)
             histories = {order.id: await client.handle(fulfil, order.id).history() for order in self.orders}
         await anyio.to_thread.run_sync(self.crew.dismiss, 3.0)
@@ -114,9 +115,8 @@ class Story:
         self._killed += 1
         await self._look(client)  # it may have recorded something in its last moment
         self._killed_at = self._at()
-        done = self.progress.done
-        cut = self.progress.killed()
-        self._say(f"worker {self.crew.number} killed (SIGKILL): {done} of {self.progress.steps} steps done, {cut} cut off")
+        done = f"{self.progress.done} of {self.progress.steps} steps done"
+        self._say(f"worker {self.crew.number} killed (SIGKILL): {done}, {self.progress.killed()} cut off")
 
     def _hire(self) -> None:
         pid = self.crew.hire()

@@ -1,0 +1,29 @@
+"""python -m benchmarks [throughput latency timers rebuild memory growth]: all of them by default."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import growth, latency, memory, rebuild, throughput, timers
+
+PARTS = {
+    "throughput": throughput.main,
+    "latency": latency.main,
+    "timers": timers.main,
+    "rebuild": rebuild.main,
+    "memory": memory.main,
+    "growth": growth.main,
+}
+
+
+def main() -> None:
+    wanted = sys.argv[1:] or list(PARTS)
+    unknown = [name for name in wanted if name not in PARTS]
+    if unknown:
+        sys.exit(f"no benchmark called {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    for name in wanted:
+        PARTS[name]()
+
+
+if __name__ == "__main__":
+    main()

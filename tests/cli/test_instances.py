@@ -1,0 +1,94 @@
+"""start, list, show, history and cancel, with and without a worker."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+
+from cli.shell import Shell
+
+
+def wait_for(shell: Shell, id: str, status: str) -> None:
+    deadline = time.monotonic() + 20
+    while json.loads(shell.output("show", "shop:app", id, "--json"))["status"] != status:
+        assert time.monotonic() < deadline
+
+
+def rows(output: str) -> list[list[str]]:
+    return [line.split("\t") for line in output.splitlines()]
+
+
+def test_start_waits_for_a_worker(shell: Shell) -> None:
+    assert shell.output("start", "shop:app", "total", '{"a": 1}', "--id", "t-1") == "t-1\n"
+    assert shell.output("start", "shop:app", "total", '{"a": 5}', "--id", "t-1") == "t-1\n"
+    shown = json.loads(shell.output("show", "shop:app", "t-1", "--json"))
+    assert (shown["status"], shown["input"], shown["version"]) == ("running", {"a": 1}, "3")
+    (event,) = json.loads(shell.output("history", "shop:app", "t-1", "--json"))
+    assert (event["seq"], event["kind"], event["name"]) == (1, "WorkflowStarted", "total")
+
+
+@pytest.mark.usefixtures("worker")
+def test_results_and_errors(shell: Shell) -> None:
+    one = json.loads(shell.output("start", "shop:app", "total", '{"a": 40}', "--json"))["instance_id"]
+    shell.output("start", "shop:app", "quarrel", '{"why": "a\\tb"}', "--id", "q")
+    wait_for(shell, one, "completed")
+    wait_for(shell, "q", "failed")
+    assert dict(rows(shell.output("show", "shop:app", one)))["result"] == "42"
+    assert dict(rows(shell.output("show", "shop:app", "q")))["error"] == "TerminalError: a\\tb"
+    header, *events = rows(shell.output("history", "shop:app", one))
+    assert header == ["seq", "at", "kind", "name", "data"]
+    assert [(event[2], event[3]) for event in events] == [
+        ("WorkflowStarted", "total"),
+        ("StepCompleted", "add"),
+        ("WorkflowCompleted", ""),
+    ]
+
+
+def test_list(shell: Shell) -> None:
+    assert rows(shell.output("list", "shop:app")) == [["id", "workflow", "status", "created", "ended"]]
+    for number in (1, 2):
+        shell.output("start", "shop:app", "total", json.dumps({"a": number}), "--id", f"t-{number}")
+    shell.output("start", "shop:app", "nap", '{"seconds": 9}', "--id", "n-1")
+
+    def ids(*options: str) -> list[str]:
+        return [row[0] for row in rows(shell.output("list", "shop:app", *options))[1:]]
+
+    assert ids() == ["n-1", "t-2", "t-1"]
+    assert ids("--workflow", "total") == ["t-2", "t-1"]
+    assert ids("--input", "a=2") == ["t-2"]
+    assert ids("--status", "completed") == []
+    page = json.loads(shell.output("list", "shop:app", "--json", "--limit", "2"))
+    assert [one["instance_id"] for one in page["instances"]] == ["n-1", "t-2"]
+    assert ids("--cursor", page["cursor"]) == ["t-1"]
+
+
+@pytest.mark.usefixtures("worker")
+def test_cancel(shell: Shell) -> None:
+    shell.output("start", "shop:app", "nap", '{"seconds": 1000}', "--id", "n")
+    assert "recorded" in shell.output("cancel", "shop:app", "n", "--reason", "woken")
+    wait_for(shell, "n", "cancelled")
+    last = json.loads(shell.output("history", "shop:app", "n", "--json"))[-1]
+    assert (last["kind"], last["data"]["reason"]) == ("WorkflowCancelled", "woken")
+    assert "ended" in shell.complaint(1, "cancel", "shop:app", "n")
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_run_ends_well(shell: Shell, backend: str, number: signal.Signals) -> None:
+    process = shell.popen("run", "shop:app", "--backend", backend)
+    assert process.stderr is not None
+    assert "is running" in process.stderr.readline()
+    process.send_signal(number)
+    assert process.wait(timeout=10) == 0
+    process.communicate()
+
+
+def test_a_reader_that_has_seen_enough(shell: Shell) -> None:
+    shell.output("start", "shop:app", "total", json.dumps({"a": 1}))
+    command = " ".join(shell.command("list", "shop:app"))
+    ran = subprocess.run(f"{command} | true", shell=True, cwd=shell.directory, capture_output=True, check=False)
+    assert ran.stderr == b""

@@ -1,0 +1,149 @@
+"""Worker processes that tests start, stop, kill and listen to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+
+#: Seconds after which a condition that has not come true never will.
+PATIENCE = 20.0
+
+_TESTS = Path(__file__).parents[1]
+
+
+async def until(condition: Callable[[], object], what: str = "", *, patience: float = PATIENCE) -> None:
+    """Wait for a condition. Raises AssertionError when it does not come true."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {patience:g} s: {what or condition}")
+        await anyio.sleep(0.01)
+
+
+class Process:
+    """`python -m faults.serve` with some arguments. `lines` is what it has printed so far."""
+
+    def __init__(self, arguments: list[str], environment: Mapping[str, str]) -> None:
+        self.lines: list[str] = []
+        self.errors: list[str] = []
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "faults.serve", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(_TESTS), **environment},
+        )
+        self._threads = [
+            threading.Thread(target=self._read, args=(self._process.stdout, self.lines), daemon=True),
+            threading.Thread(target=self._read, args=(self._process.stderr, self.errors), daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self, pipe: object, into: list[str]) -> None:
+        for line in pipe:  # type: ignore[attr-defined]  # a text pipe, whose type is private
+            into.append(line.rstrip("\n"))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.poll()
+
+    @property
+    def said(self) -> str:
+        """Everything, for messages of assertions."""
+        return "\n".join([*self.lines, *self.errors])
+
+    def accepted(self) -> list[str]:
+        """Ids of the instances whose `start()` has returned in there."""
+        return [line.split()[1] for line in self.lines if line.startswith("accepted ")]
+
+    async def says(self, line: str) -> None:
+        """Wait for a line. Raises AssertionError when the process ends without it."""
+        await until(lambda: line in self.lines or self.returncode is not None, f"{line!r}; it said: {self.said}")
+        await until(lambda: line in self.lines or not any(t.is_alive() for t in self._threads), line)
+        assert line in self.lines, f"it ended without saying {line!r}: {self.said}"
+
+    async def ended(self) -> int:
+        await until(lambda: self.returncode is not None, f"the end of {self.pid}; it said: {self.said}")
+        await until(lambda: not any(thread.is_alive() for thread in self._threads), "its last words")
+        return self._process.returncode
+
+    async def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        await self.ended()
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def close(self) -> None:
+        if self.returncode is None:
+            self._process.kill()
+        self._process.wait()
+        for thread in self._threads:
+            thread.join()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+class Crew:
+    """Starts workers on one database file, and logs what their activities do."""
+
+    def __init__(self, place: Path, backend: str) -> None:
+        self.database = place / "perdure.db"
+        self.effects = place / "effects"
+        self.effects.touch()
+        self.backend = backend
+        self._processes: list[Process] = []
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.database}"
+
+    def worker(
+        self, module: str, *, lease: float = 0.6, drain: float = 5.0, environment: Mapping[str, str] | None = None,
+        start: tuple[str, ...] = (), serve: bool = False, extra: tuple[str, ...] = (),
+    ) -> Process:
+        """A worker that knows the workflows of `faults.<module>`.
+
+        `start` are instances "workflow:id:json arguments" for it to start. With `serve` it is
+        nothing but `app.run()`, and says nothing.
+        """
+        arguments = ["--url", self.url, "--backend", self.backend, "--module", f"faults.{module}"]
+        arguments += ["--lease", str(lease), "--drain", str(drain), *extra]
+        for one in start:
+            arguments += ["--start", one]
+        if serve:
+            arguments.append("--serve")
+        process = Process(arguments, {"PERDURE_EFFECTS": str(self.effects), **(environment or {})})
+        self._processes.append(process)
+        return process
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.signal(signal.SIGCONT)
+            process.close()
+
+
+@contextmanager
+def crew(place: Path, backend: str) -> Generator[Crew]:
+    one = Crew(place, backend)
+    try:
+        yield one
+    finally:
+        one.close()
