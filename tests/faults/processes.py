@@ -30,18 +30,18 @@ async def until(condition: Callable[[], object], what: str = "", *, patience: fl
 
 
 class Process:
-    """`python -m faults.serve` with some arguments. `lines` is what it has printed so far."""
+    """`python -m faults.<script>` with some arguments. `lines` is what it has printed so far."""
 
-    def __init__(self, arguments: list[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, script: str, arguments: list[str], environment: Mapping[str, str]) -> None:
         self.lines: list[str] = []
         self.errors: list[str] = []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "faults.serve", *arguments],
+            [sys.executable, "-m", f"faults.{script}", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(_TESTS), **environment},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_TESTS), os.environ.get("PYTHONPATH", "")]), **environment},
         )
         self._threads = [
             threading.Thread(target=self._read, args=(self._process.stdout, self.lines), daemon=True),
@@ -130,7 +130,11 @@ class Crew:
             arguments += ["--start", one]
         if serve:
             arguments.append("--serve")
-        process = Process(arguments, {"PERDURE_EFFECTS": str(self.effects), **(environment or {})})
+        return self.script("serve", *arguments, environment=environment)
+
+    def script(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Process:
+        """`python -m faults.<name>` with these arguments."""
+        process = Process(name, list(arguments), {"PERDURE_EFFECTS": str(self.effects), **(environment or {})})
         self._processes.append(process)
         return process
 

@@ -25,5 +25,11 @@ def demo(backend: str, orders: int, seed: int, keep: bool, plain: bool) -> int:
     """
     from perdure_adapters.cli.demo.run import run_demo
 
-    plain = plain or not sys.stdout.isatty() or os.environ.get("TERM") in ("dumb", "unknown")
-    return run_demo(backend=backend, orders=orders, seed=seed, keep=keep, plain=plain)
+    return run_demo(backend=backend, orders=orders, seed=seed, keep=keep, plain=plain or not _able())
+
+
+def _able() -> bool:
+    """Whether the output can show the table: a terminal that moves its cursor and knows the marks."""
+    if not sys.stdout.isatty() or os.environ.get("TERM") in ("dumb", "unknown"):
+        return False
+    return sys.stdout.encoding.lower().startswith("utf")

@@ -5,6 +5,7 @@ Commands import perdure when they run, so that --help answers at once.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -53,6 +54,9 @@ for command in (demo, run_, migrate, start, list_, show, history, cancel):
 
 def run(arguments: Sequence[str]) -> int:
     """The exit code of one command. Errors become one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal's poor encoding is no reason to fail
     try:
         code = program.main(list(arguments), prog_name="perdure", standalone_mode=False)
         sys.stdout.flush()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from attrs import frozen
 
@@ -25,21 +25,23 @@ def fair_share(me: str, alive: Sequence[str], partitions: int) -> int:
     return share + (order.index(me) < rest)
 
 
-def plan(me: str, census: Census, dead: Sequence[Member]) -> Plan:
-    """What `me` should claim and release.
+def plan(me: str, held: Collection[int], census: Census, dead: Sequence[Member]) -> Plan:
+    """What `me`, which holds `held`, should claim and release.
 
-    A partition is free when nobody owns it, its owner has signed off, or its owner's lease is dead;
-    in the last two cases it is `stolen`: work may have been cut off in the middle.
+    A partition is free when nobody owns it, its owner has signed off or is dead, or when it is
+    `me`'s by the census only (it let go of it when its lease ran out, and nobody has taken it yet).
+    Unless nobody owned it, it is `stolen`: work may have been cut off in the middle.
     """
     gone = {member.id for member in dead}
     alive = [member.id for member in census.members if member.id not in gone]
     if me not in alive:
         return Plan((), (), frozenset())
     share = fair_share(me, alive, len(census.holdings))
-    mine = [holding for holding in census.holdings if holding.owner == me]
+    mine = [holding for holding in census.holdings if holding.owner == me and holding.partition in held]
     if len(mine) > share:
         return Plan((), mine[share:], frozenset())
-    free = [holding for holding in census.holdings if holding.owner is None or holding.owner not in alive]
+    others = {member for member in alive if member != me}
+    free = [holding for holding in census.holdings if holding not in mine and holding.owner not in others]
     # Every worker looks at the free ones in an order of its own, so that few meet at the same one.
     start = sorted(alive).index(me) * len(free) // len(alive)
     wanted = (free[start:] + free[:start])[: share - len(mine)]

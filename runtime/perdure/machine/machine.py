@@ -133,8 +133,12 @@ class Machine(Scheduler):
         """Fold a stream. What has to be done now is in `commands`, and in `ending`."""
         machine = cls(program, instance_id, run, max_payload=max_payload)
         machine.expect(stream)
-        for event in stream:
-            machine.feed(event)
+        try:
+            for event in stream:
+                machine.feed(event)
+        except BaseException:
+            machine.close()
+            raise
         return machine
 
     def expect(self, stream: Sequence[Event]) -> None:

@@ -120,12 +120,13 @@ class ActivityPool:
                     continue
                 step.scope = scope
                 self.active += 1
+                event: Event | None = None
                 try:
                     event = await self._attempt(step, scope)
                 finally:
                     self.active -= 1
                     actor.steps.pop(step.command.id, None)
-                self._report(actor, event)
+                    self._report(actor, event)
                 if scope.cancel_called:
                     return
             woken = anyio.Event()

@@ -26,6 +26,9 @@ class Attempts:
         self._clock = clock
         self._luck = random.Random()
 
+    def now(self) -> int:
+        return self._clock.now()
+
     def completed(self, command: RunActivity, codec: Codec, value: Any, max_payload: int) -> Event:
         """The activity returned. What cannot be stored fails the step at once: trying again is no help."""
         try:

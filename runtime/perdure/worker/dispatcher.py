@@ -109,6 +109,11 @@ class Dispatcher:
             logger.error("the lease could not be renewed in time; another worker takes over")
             self.drop(list(self.epochs))
 
+    @property
+    def in_time(self) -> bool:
+        """Whether the lease is certainly still ours."""
+        return current_time() < self._valid_until
+
     async def _beat(self) -> None:
         asked = current_time()
         census = await self._store.renew(self.worker_id, int(self._lease * 1e6))
@@ -135,7 +140,7 @@ class Dispatcher:
         if self._stopping:
             return
         dead = self._membership.dead(census, asked)
-        aim = plan(self.worker_id, census, dead)
+        aim = plan(self.worker_id, self.epochs, census, dead)
         if aim.claim:
             gained = await self._store.claim(self.worker_id, aim.claim)
             for holding in gained:

@@ -30,7 +30,7 @@ class Loader:
 
     `loaded` receives each actor with its mailbox; `broken` an instance that today's code cannot
     take up, with the reason; `declined` the messages of one that needs no loading or is not ours.
-    `epoch` gives the epoch of a partition, None when it is not ours; `resident` tells who is here.
+    `epochs` gives a copy of the partitions that are ours, with their epochs; `resident` tells who is here.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Loader:
         attempts: Attempts,
         *,
         max_payload: int,
-        epoch: Callable[[int], int | None],
+        epochs: Callable[[], Mapping[int, int]],
         resident: Callable[[str], bool],
         loaded: Callable[[Actor, list[Event]], None],
         broken: Callable[[Stored, PerdureError, list[Event]], None],
@@ -50,7 +50,7 @@ class Loader:
         self._workflows = workflows
         self._attempts = attempts
         self._max_payload = max_payload
-        self._epoch = epoch
+        self._epochs = epochs
         self._resident = resident
         self._loaded = loaded
         self._broken = broken
@@ -82,6 +82,7 @@ class Loader:
                 await self._wake.wait()
                 continue
             ids = list(self._wants)[:_CHUNK]
+            epochs = self._epochs()
             try:
                 found = await self._store.load(ids)
             except StoreUnavailable as error:
@@ -94,14 +95,18 @@ class Loader:
                 stolen = instance_id in self._stolen
                 self._stolen.discard(instance_id)
                 if instance_id in stored:
-                    self._take(stored[instance_id], messages, stolen)
+                    self._take(stored[instance_id], messages, stolen, epochs)
                 if number % 10 == 9:
                     await anyio.lowlevel.checkpoint()
             self._eased.set()
 
-    def _take(self, stored: Stored, messages: list[Event], stolen: bool) -> None:
+    def _take(self, stored: Stored, messages: list[Event], stolen: bool, epochs: Mapping[int, int]) -> None:
         instance = stored.instance
-        epoch = self._epoch(instance.partition)
+        epoch = self._epochs().get(instance.partition)
+        if epoch is not None and epochs.get(instance.partition) != epoch:
+            # Lost and gained again since the stream was read: another worker may have written to it.
+            self.want(instance.id, messages, stolen=True)
+            return
         if epoch is None or instance.ended_at is not None or self._resident(instance.id):
             self._declined(instance.id, messages, instance.ended_at is not None)
             return
@@ -133,7 +138,7 @@ class Loader:
         return [
             self._attempts.interrupted(command)
             for command in machine.commands.values()
-            if isinstance(command, RunActivity) and not command.abandoned and command.due <= machine.now
+            if isinstance(command, RunActivity) and not command.abandoned and command.due <= self._attempts.now()
         ]
 
     def _warn_of(self, workflow: str) -> None:

@@ -15,6 +15,7 @@ class Residents:
         self._actors: dict[str, Actor] = {}
         self._partitions: dict[int, dict[str, Actor]] = {}
         self._moment = 0
+        self._next_look = 0
 
     def __len__(self) -> int:
         return len(self._actors)
@@ -52,8 +53,10 @@ class Residents:
 
     def evict(self) -> None:
         """Make room, a tenth at a time: what goes is rebuilt from its stream when it is needed."""
-        if len(self._actors) <= self._limit:
+        if len(self._actors) <= self._limit or self._moment < self._next_look:
             return
         idle = sorted((actor for actor in self._actors.values() if actor.idle), key=lambda actor: actor.used)
         for actor in idle[: len(self._actors) - self._limit * 9 // 10]:
             self.remove(actor)
+        # Looking through all of them again must wait until a good part of them has been busy.
+        self._next_look = self._moment + len(self._actors) // 4

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import anyio
 
-from perdure.ports import NewInstance
+from perdure.errors import LeaseLost, StoreError
+from perdure.ports import NewInstance, Outcome
 
 
 class Start:
     def __init__(self, new: NewInstance) -> None:
         self.new = new
-        self._done = False
+        self._outcome: Outcome | StoreError | None = None
         self._waiting: anyio.Event | None = None
-        self._created = False
-        self._error: Exception | None = None
 
-    def settle(self, created: bool = False, error: Exception | None = None) -> None:
-        self._created = created
-        self._error = error
-        self._done = True
+    def settle(self, outcome: Outcome | StoreError) -> None:
+        self._outcome = outcome
         if self._waiting is not None:
             self._waiting.set()
 
     async def wait(self) -> bool:
-        """Whether the instance was created; false: its id existed. Raises what prevented both."""
-        if not self._done:
+        """Whether the instance was created; false: its id existed.
+
+        Raises StoreError, and LeaseLost where the partition was lost before anything was written.
+        """
+        if self._outcome is None:
             if self._waiting is None:
                 self._waiting = anyio.Event()
             await self._waiting.wait()
-        if self._error is not None:
-            raise self._error
-        return self._created
+        if isinstance(self._outcome, StoreError):
+            raise self._outcome
+        if self._outcome is Outcome.FENCED:
+            raise LeaseLost("the partition was lost before the instance was started; start it again")
+        return self._outcome is Outcome.COMMITTED

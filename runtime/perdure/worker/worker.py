@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
 import anyio
@@ -13,8 +12,7 @@ from perdure.definitions.retry import Retry
 from perdure.definitions.workflow import Workflow
 from perdure.errors import LeaseLost, PerdureError, StoreError
 from perdure.identity import new_incarnation
-from perdure.machine.commands import RunActivity, StartTimer
-from perdure.machine.events import CancelRequested, Event, TimerFired, WorkflowStarted
+from perdure.machine.events import CancelRequested, Event, WorkflowStarted
 from perdure.machine.machine import Machine
 from perdure.ports import Due, NewInstance, Outcome, Store, Stored, Unit
 from perdure.worker.activities import ActivityPool
@@ -23,10 +21,12 @@ from perdure.worker.attempts import Attempts
 from perdure.worker.broken import cancelled_unrun, stuck
 from perdure.worker.clock import Clock
 from perdure.worker.dispatcher import Dispatcher
+from perdure.worker.effects import Effects
 from perdure.worker.horizon import Horizon
 from perdure.worker.inbox import Inbox
 from perdure.worker.journal import Journal
 from perdure.worker.loader import Loader
+from perdure.worker.pump import Pump
 from perdure.worker.residents import Residents
 from perdure.worker.signal import Signal
 from perdure.worker.starting import Start
@@ -36,12 +36,6 @@ from perdure.worker.waiters import Waiters
 
 logger = logging.getLogger("perdure.worker")
 
-#: Turns taken before other tasks get the processor: about a millisecond.
-_SLICE = 64
-#: Turns that are not held back for a larger commit: enough to make its own cost small.
-_BATCH = 512
-#: Microseconds until an instance whose commit is under way is looked at again.
-_AGAIN = 10_000
 #: Seconds that a shutdown waits for the database, after the activities' own grace.
 _LAST_WORDS = 3.0
 
@@ -68,8 +62,6 @@ class Worker:
         self._settings = settings
         self._waiters = waiters
         self._residents = Residents(settings.max_resident)
-        self._ready: deque[Actor] = deque()
-        self._wake = Signal()
         self._progress = Signal()
         self._draining = False
         self._starts = 0
@@ -78,7 +70,8 @@ class Worker:
         attempts = Attempts(settings.retry, self.clock)
         self._pool = ActivityPool(settings.max_activities, settings.max_payload, attempts, self._report)
         self._journal = Journal(store, self._settled, self._gives_up)
-        self._timers = Timers(self.clock, self._ring)
+        self._pump = Pump(self.clock, self._journal, self._residents)
+        timers = self._timers = Timers(self.clock, self._ring)
         self.dispatcher = Dispatcher(
             store,
             self.clock,
@@ -94,7 +87,7 @@ class Worker:
             workflows,
             attempts,
             max_payload=settings.max_payload,
-            epoch=self.dispatcher.epochs.get,
+            epochs=lambda: dict(self.dispatcher.epochs),
             resident=self._residents.__contains__,
             loaded=self._loaded,
             broken=self._broken,
@@ -108,6 +101,7 @@ class Worker:
             found=self._found,
             room=self._loader.room,
         )
+        self._effects = Effects(self.clock, self._pool, timers, self._horizon, self.dispatcher, self._pump)
 
     # From the outside.
 
@@ -121,7 +115,7 @@ class Worker:
             async with anyio.create_task_group() as group:
                 self._pool.open(group)
                 for part in (
-                    self._pump,
+                    self._pump.run,
                     self._journal.run,
                     self._timers.run,
                     self._loader.run,
@@ -145,7 +139,7 @@ class Worker:
         start = actor.start = Start(NewInstance(workflow.name, workflow.version, self.clock.now()))
         actor.mailbox.append(WorkflowStarted(workflow.name, arguments, new_incarnation(), workflow.version))
         self._residents.add(actor)
-        self._make_ready(actor)
+        self._pump.make_ready(actor)
         return await start.wait()
 
     def changed(self) -> None:
@@ -179,36 +173,8 @@ class Worker:
 
     # Turns.
 
-    async def _pump(self) -> None:
-        ready = self._ready
-        while True:
-            if not ready:
-                self._residents.evict()
-                await self._wake.wait()
-            now = self.clock.now()
-            for _ in range(min(_SLICE, len(ready))):
-                actor = ready.popleft()
-                actor.queued = False
-                if actor.dead or actor.flight is not None:
-                    continue
-                self._residents.touch(actor)
-                turn = actor.turn(now)
-                if turn is not None:
-                    actor.flight = turn
-                    self._journal.add(turn)
-            if not ready or self._journal.backlog >= _BATCH:
-                self._journal.wake()
-            if ready:
-                await anyio.lowlevel.checkpoint()
-
-    def _make_ready(self, actor: Actor) -> None:
-        if not actor.queued and actor.flight is None:
-            actor.queued = True
-            self._ready.append(actor)
-            self._wake.set()
-
     def _unsaved(self) -> bool:
-        return bool(self._ready) or self._journal.busy
+        return self._pump.busy or self._journal.busy
 
     def _gives_up(self, turn: Turn) -> bool:
         """A start fails rather than wait for the database: its caller can decide what to do."""
@@ -218,62 +184,42 @@ class Worker:
         actor = turn.actor
         actor.flight = None
         self._progress.set()
-        start, actor.start = (actor.start, None) if turn.unit.create is not None else (None, actor.start)
+        if turn.unit.create is not None and actor.start is not None:
+            start, actor.start = actor.start, None
+            start.settle(outcome)
         if outcome is Outcome.COMMITTED:
-            if start is not None:
-                start.settle(created=True)
-            if turn.unit.inbox:
-                self.inbox.done(turn.unit.inbox)
-            if turn.ended or turn.stuck:
-                self._residents.remove(actor)
-                self._waiters.notify(actor.id, turn.unit.events[-1] if turn.ended else None)
-            elif not actor.dead:
-                self._carry_out(turn)
-                if actor.mailbox:
-                    self._make_ready(actor)
-        elif start is not None:
+            self._committed(turn)
+        elif actor.dead:
+            return
+        else:
             self._discard(actor)
-            error = outcome if isinstance(outcome, StoreError) else LeaseLost("the partition was lost; try again")
-            start.settle(error=None if outcome is Outcome.EXISTS else error)
-        elif isinstance(outcome, StoreError):
-            logger.error("instance %r cannot be written: %s", actor.id, outcome)
-            self._discard(actor)
-            if not turn.stuck:
-                self._write(actor, stuck(actor, outcome), stuck=True)
-        elif outcome is Outcome.FENCED:
-            if self.dispatcher.epochs.get(actor.partition) == actor.epoch:
-                self.dispatcher.drop([actor.partition])
-            self._discard(actor)
-        elif not actor.dead:  # CONFLICT or CANCEL_FIRST: the stream knows better
-            messages = [*turn.messages, *actor.mailbox]
-            self._discard(actor)
-            self._loader.want(actor.id, messages)
+            if isinstance(outcome, StoreError):
+                self._refused(turn, outcome)
+            elif outcome is Outcome.FENCED:
+                if self.dispatcher.epochs.get(actor.partition) == actor.epoch:
+                    self.dispatcher.drop([actor.partition])
+            else:  # EXISTS, CONFLICT or CANCEL_FIRST: the stream knows better
+                messages = [*turn.messages, *actor.mailbox]
+                self._loader.want(actor.id, [event for event in messages if not isinstance(event, WorkflowStarted)])
 
-    def _carry_out(self, turn: Turn) -> None:
-        """The turn is in the stream: now its effects may begin."""
+    def _committed(self, turn: Turn) -> None:
         actor = turn.actor
-        for command in turn.effects:
-            if isinstance(command, StartTimer):
-                if command.due <= self._horizon.until:
-                    self._timers.add(command.due, actor.id, command.id)
-            elif command.abandoned:
-                step = actor.steps.get(command.id)
-                if step is not None:
-                    step.cancel()
-            elif command.due and command.due > self.clock.now():
-                self._timers.add(command.due, actor.id, command.id)
-            else:
-                self._run_activity(actor, command)
+        if turn.unit.inbox:
+            self.inbox.done(turn.unit.inbox)
+        if turn.ended or turn.stuck:
+            self._residents.remove(actor)
+            self._waiters.notify(actor.id, turn.unit.events[-1] if turn.ended else None)
+        elif not actor.dead:
+            if not self._draining:
+                self._effects.begin(turn)
+            if actor.mailbox:
+                self._pump.make_ready(actor)
 
-    def _run_activity(self, actor: Actor, command: RunActivity) -> None:
-        if self._draining or command.abandoned or command.id in actor.steps:
-            return
-        if command.id not in actor.machine.commands:
-            return
-        if actor.partition not in self.dispatcher.leaving:
-            self._pool.submit(actor, command)
-        elif actor.idle:
-            self._discard(actor)  # the next owner does what is left
+    def _refused(self, turn: Turn, error: StoreError) -> None:
+        """The database will never take this unit: that is the end of its own instance only."""
+        if turn.unit.create is None and not turn.stuck:
+            logger.error("instance %r cannot be written: %s", turn.actor.id, error)
+            self._write(turn.actor, stuck(turn.actor, error), stuck=True)
 
     def _discard(self, actor: Actor) -> None:
         self._residents.remove(actor)
@@ -286,7 +232,7 @@ class Worker:
         self._progress.set()
         if event is not None and not actor.dead:
             actor.mailbox.append(event)
-            self._make_ready(actor)
+            self._pump.make_ready(actor)
 
     def _deliver(self, instance_id: str, message: Event | None) -> None:
         actor = self._residents.get(instance_id)
@@ -294,27 +240,15 @@ class Worker:
             self._loader.want(instance_id, () if message is None else (message,))
         elif message is not None:
             actor.mailbox.append(message)
-            self._make_ready(actor)
+            self._pump.make_ready(actor)
 
     def _ring(self, instance_id: str, command_id: int | None) -> None:
         """Something of this instance is due."""
         actor = self._residents.get(instance_id)
         if actor is None:
             self._loader.want(instance_id)
-            return
-        commands = actor.machine.commands
-        now = self.clock.now()
-        if command_id is None and actor.flight is not None:
-            # Some of its commands are not committed yet, and must not take effect before they are.
-            self._timers.add(now + _AGAIN, instance_id)
-            return
-        for number in list(commands) if command_id is None else (command_id,):
-            command = commands.get(number)
-            if isinstance(command, StartTimer) and command.due <= now:
-                actor.mailbox.append(TimerFired(command.id, command.name))
-                self._make_ready(actor)
-            elif isinstance(command, RunActivity) and command.due <= now:
-                self._run_activity(actor, command)
+        elif not self._draining:
+            self._effects.fall_due(actor, command_id)
 
     # Instances coming and going.
 
@@ -330,17 +264,18 @@ class Worker:
         return ours[self._starts % len(ours)]
 
     def _gained(self, partitions: Sequence[int], stolen: frozenset[int]) -> None:
+        """New partitions, or such as stay after all: what was held back in those goes on."""
+        for partition in partitions:
+            for actor in self._residents.of(partition):
+                self._effects.fall_due(actor, None)
         self._horizon.gained(partitions, stolen)
         self.inbox.poke()
 
     def _lost(self, partitions: Iterable[int]) -> None:
         for partition in partitions:
             for actor in self._residents.of(partition):
-                start, actor.start = actor.start, None
-                if start is not None and actor.flight is None:
-                    start.settle(error=LeaseLost("the partition was lost; try again"))
-                elif start is not None:
-                    actor.start = start
+                if actor.start is not None and actor.flight is None:
+                    actor.start.settle(Outcome.FENCED)
                 self._discard(actor)
         self.inbox.forget()
 
@@ -356,14 +291,14 @@ class Worker:
     def _loaded(self, actor: Actor, messages: list[Event]) -> None:
         actor.mailbox.extend(messages)
         self._residents.add(actor)
-        self._make_ready(actor)
+        self._pump.make_ready(actor)
 
     def _declined(self, instance_id: str, messages: list[Event], ended: bool) -> None:
         """Nothing to load: the instance is here already, has ended, or is not ours to run."""
         actor = self._residents.get(instance_id)
         if actor is not None:
             actor.mailbox.extend(messages)
-            self._make_ready(actor)
+            self._pump.make_ready(actor)
         elif ended:
             self.inbox.obsolete([message.request for message in messages if message.request is not None])
 

@@ -17,7 +17,6 @@ from perdure_adapters.cli.demo.progress import News, OrderProgress, Progress, St
 
 _COLOURS = ("blue", "magenta", "green")
 _MARKS = {State.TODO: "·", State.RUNNING: "▸", State.CUT: "✗", State.AGAIN: "↻", State.DONE: "✓"}
-_ASCII = {State.TODO: ".", State.RUNNING: ">", State.CUT: "x", State.AGAIN: "~", State.DONE: "+"}
 #: Lines of what was said, and lines of everything else but the orders.
 _SAID = 6
 _FRAME = 6
@@ -83,7 +82,7 @@ class Screen:
 
     def _mark(self, one: OrderProgress, step: str) -> Text:
         state = one.state(step)
-        mark = self._marks[state]
+        mark = _MARKS[state]
         if state is State.DONE:
             return self._by(self.crew.number_of(one.done[step]), mark)
         if state in (State.RUNNING, State.AGAIN):
@@ -99,9 +98,5 @@ class Screen:
             (State.RUNNING, "n under way"),
             (State.CUT, " cut off by a kill"),
         )
-        parts = [f"{self._marks[state]}{name}" for state, name in (*names, (State.AGAIN, "n run again"))]
+        parts = [f"{_MARKS[state]}{name}" for state, name in (*names, (State.AGAIN, "n run again"))]
         return Text("   ".join(parts), "dim")
-
-    @property
-    def _marks(self) -> dict[State, str]:
-        return _MARKS if self.console.encoding.startswith("utf") else _ASCII

@@ -1,0 +1,60 @@
+"""Turns: actors with something in their mailbox, taken first come first served."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import anyio
+
+from perdure.worker.actor import Actor
+from perdure.worker.clock import Clock
+from perdure.worker.journal import Journal
+from perdure.worker.residents import Residents
+from perdure.worker.signal import Signal
+
+#: Turns taken before other tasks get the processor: about a millisecond.
+_SLICE = 64
+#: Turns that are not held back for a larger commit: enough to make a commit's own cost small.
+_BATCH = 512
+
+
+class Pump:
+    def __init__(self, clock: Clock, journal: Journal, residents: Residents) -> None:
+        self._clock = clock
+        self._journal = journal
+        self._residents = residents
+        self._ready: deque[Actor] = deque()
+        self._wake = Signal()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._ready)
+
+    def make_ready(self, actor: Actor) -> None:
+        """Let the actor take a turn; one whose last turn is not committed yet has to wait for that."""
+        if not actor.queued and actor.flight is None:
+            actor.queued = True
+            self._ready.append(actor)
+            self._wake.set()
+
+    async def run(self) -> None:
+        ready = self._ready
+        while True:
+            if not ready:
+                await self._wake.wait()
+            now = self._clock.now()
+            for _ in range(min(_SLICE, len(ready))):
+                actor = ready.popleft()
+                actor.queued = False
+                if actor.dead or actor.flight is not None:
+                    continue
+                self._residents.touch(actor)
+                turn = actor.turn(now)
+                if turn is not None:
+                    actor.flight = turn
+                    self._journal.add(turn)
+            if not ready or self._journal.backlog >= _BATCH:
+                self._journal.wake()
+            self._residents.evict()
+            if ready:
+                await anyio.lowlevel.checkpoint()
