@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 from secrets import randbits, token_hex
-from types import ModuleType, TracebackType
+from types import MappingProxyType, ModuleType, TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, overload
 
 import anyio
@@ -25,7 +25,7 @@ from perdure.definitions.ambient import open_apps
 from perdure.definitions.retry import Retry
 from perdure.definitions.workflow import Workflow, check_id
 from perdure.durations import Seconds, seconds
-from perdure.errors import InvalidInput, LeaseLost, UnknownWorkflow, UsageError
+from perdure.errors import InstanceNotFound, InvalidInput, LeaseLost, UnknownWorkflow, UsageError
 from perdure.handle import Handle
 from perdure.identity import new_id, new_incarnation
 from perdure.instances import InstanceInfo, Page, Status
@@ -107,10 +107,26 @@ class App:
         self._open: Resources | None = None
         self._group: TaskGroup | None = None
 
-    def client(self) -> App:
-        """An app on the same database, with the same settings, that only starts and asks."""
+    @property
+    def url(self) -> str:
+        """The database's URL."""
+        return self._url
+
+    @property
+    def workflows(self) -> Mapping[str, Workflow[..., Any]]:
+        """The workflows it knows, by name."""
+        return MappingProxyType(self._workflows)
+
+    def client(self, *, existing: bool = False) -> App:
+        """An app on the same database, with the same settings, that only starts and asks.
+
+        With `existing`, opening it raises StoreError where there is no database, or an older one,
+        rather than make or migrate it.
+        """
         other = copy.copy(self)
         other._with_worker = False
+        if existing:
+            other._auto_migrate = False
         other._open = None
         other._group = None
         return other
@@ -233,6 +249,13 @@ class App:
         name = workflow if isinstance(workflow, str) else workflow.name
         definition = self._workflows.get(name) if isinstance(workflow, str) else workflow
         return Handle(self, check_id(id), name, definition)
+
+    async def lookup(self, id: str, /) -> Handle[Any]:
+        """A handle on an instance whose workflow is not known here. Raises InstanceNotFound."""
+        row = await self._resources().store.instance(check_id(id))
+        if row is None:
+            raise InstanceNotFound(f"there is no instance {id!r}; check the id, the service and the database")
+        return self.handle(row.workflow, id)
 
     async def find(
         self,

@@ -78,10 +78,11 @@ class Handle(Generic[T_co]):
             raise WorkflowCancelled(
                 f"workflow {self._workflow!r}, instance {self._id!r}, was cancelled{said}", reason=reason
             )
-        error = Failure.from_json(data).rebuild()
+        failure = Failure.from_json(data)
+        error = failure.rebuild()
         raise WorkflowFailed(
-            f"workflow {self._workflow!r}, instance {self._id!r}, failed with {type(error).__name__}: {error}; "
-            "see .error, and history() for the steps before",
+            f"workflow {self._workflow!r}, instance {self._id!r}, failed with {type(error).__name__}: "
+            f"{failure.message}; see .error, and history() for the steps before",
             error=error,
         )
 

@@ -24,8 +24,9 @@ class InstanceInfo:
 
     `status`: "running" (an activity is due or under way), "waiting" (only a timer or a message can
     move it), "completed", "failed", "cancelled", or "stuck" (code and history disagree; `error` says
-    how). `wakes_at` is its earliest deadline, None when it has none. `continued_from` is
-    "{id}@{run}" of the run before. Times are aware, in UTC.
+    how). `cancel_requested`: it was asked to end, whether or not it has seen that yet. `wakes_at` is
+    its earliest deadline, None when it has none. `continued_from` is "{id}@{run}" of the run before.
+    Times are aware, in UTC.
     """
 
     instance_id: str
@@ -37,6 +38,7 @@ class InstanceInfo:
     created_at: datetime
     ended_at: datetime | None
     wakes_at: datetime | None
+    cancel_requested: bool
     error: BaseException | None
     partition: int
 
@@ -52,6 +54,7 @@ class InstanceInfo:
             created_at=to_datetime(row.created_at),
             ended_at=None if row.ended_at is None else to_datetime(row.ended_at),
             wakes_at=to_datetime(row.wake_at) if row.wake_at else None,
+            cancel_requested=row.cancel_requested is not None,
             error=None if row.error is None else Failure.from_json(row.error).rebuild(),
             partition=row.partition,
         )

@@ -221,6 +221,14 @@ class Store(Protocol):
         """Delete inbox rows that need no event."""
         ...
 
+    async def move(self, instance_id: str, held: Holding, partition: int) -> bool:
+        """Give an instance, and its requests, to another partition, and ask that one's owner to load it.
+
+        Nothing happens, and False is returned, where the partition held has another epoch by now or
+        the instance is not in it.
+        """
+        ...
+
     # Membership.
 
     async def partitions(self, wanted: int) -> int:

@@ -51,7 +51,13 @@ def test_usage(shell: Shell, arguments: tuple[str, ...], said: str) -> None:
     ],
 )
 def test_failure(shell: Shell, arguments: tuple[str, ...], said: str) -> None:
+    shell.output("migrate", "shop:app")
     assert said in shell.complaint(1, *arguments)
+
+
+def test_a_question_makes_no_database(shell: Shell) -> None:
+    assert "there is no database shop.db" in shell.complaint(1, "list", "shop:app")
+    assert not (shell.directory / "shop.db").exists()
 
 
 @pytest.mark.parametrize(

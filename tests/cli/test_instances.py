@@ -49,6 +49,7 @@ def test_results_and_errors(shell: Shell) -> None:
 
 
 def test_list(shell: Shell) -> None:
+    shell.output("migrate", "shop:app")
     assert rows(shell.output("list", "shop:app")) == [["id", "workflow", "status", "created", "ended"]]
     for number in (1, 2):
         shell.output("start", "shop:app", "total", json.dumps({"a": number}), "--id", f"t-{number}")

@@ -62,9 +62,7 @@ class Database:
 
     def owners(self) -> dict[str, int]:
         """Partitions by owner, of those that have one."""
-        return dict(
-            self.query("select owner, count(*) from perdure_partitions where owner is not null group by owner")
-        )
+        return dict(self.query("select owner, count(*) from perdure_partitions where owner is not null group by owner"))
 
     def free(self) -> int:
         return int(self.query("select count(*) from perdure_partitions where owner is null")[0][0])

@@ -70,5 +70,3 @@ async def journey(number: int) -> str:
 def expected(number: int) -> str:
     packed = number + 1
     return f"label {packed}, {packed * 10}, {packed * 100}, {packed + 12}"
-
-

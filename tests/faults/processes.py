@@ -41,7 +41,11 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_TESTS), os.environ.get("PYTHONPATH", "")]), **environment},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(_TESTS), os.environ.get("PYTHONPATH", "")]),
+                **environment,
+            },
         )
         self._threads = [
             threading.Thread(target=self._read, args=(self._process.stdout, self.lines), daemon=True),
@@ -116,8 +120,15 @@ class Crew:
         return f"sqlite:///{self.database}"
 
     def worker(
-        self, module: str, *, lease: float = 0.6, drain: float = 5.0, environment: Mapping[str, str] | None = None,
-        start: tuple[str, ...] = (), serve: bool = False, extra: tuple[str, ...] = (),
+        self,
+        module: str,
+        *,
+        lease: float = 0.6,
+        drain: float = 5.0,
+        environment: Mapping[str, str] | None = None,
+        start: tuple[str, ...] = (),
+        serve: bool = False,
+        extra: tuple[str, ...] = (),
     ) -> Process:
         """A worker that knows the workflows of `faults.<module>`.
 

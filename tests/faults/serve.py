@@ -43,9 +43,7 @@ async def start(app: App, module: Any, what: str) -> None:
 
 async def main(given: argparse.Namespace) -> None:
     module = importlib.import_module(given.module)
-    app = App(
-        given.url, workflows=[module], lease=given.lease, drain=given.drain, worker_id=given.worker_id
-    )
+    app = App(given.url, workflows=[module], lease=given.lease, drain=given.drain, worker_id=given.worker_id)
     if given.serve:
         await app.run()
         return

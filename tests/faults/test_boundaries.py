@@ -103,7 +103,8 @@ async def test_a_killer_activity_comes_to_an_end(tmp_path: Path, anyio_backend_n
             worker = workers.worker("killer", lease=0.3, start=start)
             start = ()
             await until(
-                lambda: worker.returncode is not None or database.status("d") == "failed", f"a death: {worker.said}"  # noqa: B023
+                lambda: worker.returncode is not None or database.status("d") == "failed",
+                f"a death: {worker.said}",  # noqa: B023
             )
             if database.status("d") == "failed":
                 break

@@ -37,8 +37,8 @@ async def test_changed_code_is_stuck_until_the_right_code_is_back(tmp_path: Path
             error = info.error
             assert isinstance(error, NonDeterminism)
             assert error.history == "#1 activity 'tick'" and error.code == "#1 activity 'wait'"
-            assert error.where.startswith(f"{later.__file__}:12 in deploy")
-            for part in ("deploy", "'d'", "#1 activity 'tick'", "#1 activity 'wait'", "later.py:12", "patched"):
+            assert error.where.startswith(f"{later.__file__}:11 in deploy")
+            for part in ("deploy", "'d'", "#1 activity 'tick'", "#1 activity 'wait'", "later.py:11", "patched"):
                 assert part in str(error)
             assert "is stuck" in second.said
             kinds = [event.kind for event in database.events("d")]
@@ -62,7 +62,7 @@ async def test_a_stuck_instance_can_be_cancelled(tmp_path: Path, monkeypatch: py
     url = f"sqlite:///{tmp_path}/perdure.db"
     database = Database(tmp_path / "perdure.db")
     ids = [f"d{n}" for n in range(20)]
-    await _halfway(url, ids, 60.0)
+    await _halfway(url, ids, 1.0)
     async with App(url, workflows=[before], worker=False) as app:
         for id in ids[:10]:  # so that the cancellation and the code that does not fit arrive together
             await app.handle(before.deploy, id).cancel(reason="enough")

@@ -56,9 +56,7 @@ async def test_a_second_worker_takes_over_at_once(tmp_path: Path, anyio_backend_
         await until(lambda: list(database.owners().values()) == [64], "the take-over", patience=3)
 
 
-async def test_an_activity_longer_than_the_grace_runs_again_elsewhere(
-    tmp_path: Path, anyio_backend_name: str
-) -> None:
+async def test_an_activity_longer_than_the_grace_runs_again_elsewhere(tmp_path: Path, anyio_backend_name: str) -> None:
     with crew(tmp_path, anyio_backend_name) as workers:
         first = workers.worker("errands", lease=_LEASE, drain=0.2, serve=True)
         async with App(workers.url, workflows=[errand], worker=False) as app:

@@ -101,9 +101,7 @@ async def test_a_stopped_worker_comes_back_as_a_zombie(tmp_path: Path, anyio_bac
         assert zombie.returncode is None and other.returncode is None
 
 
-async def test_a_worker_alone_survives_a_pause_longer_than_its_lease(
-    tmp_path: Path, anyio_backend_name: str
-) -> None:
+async def test_a_worker_alone_survives_a_pause_longer_than_its_lease(tmp_path: Path, anyio_backend_name: str) -> None:
     """A suspended laptop: nobody took over, and the worker goes on by itself."""
     with crew(tmp_path, anyio_backend_name) as workers:
         alone = workers.worker("errands", lease=0.3, start=("ticks:t:[20, 0.05]", "errand:e:[0.3]"))

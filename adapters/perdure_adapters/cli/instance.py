@@ -21,6 +21,7 @@ def fields(info: InstanceInfo) -> dict[str, Any]:
         "created_at": info.created_at,
         "ended_at": info.ended_at,
         "wakes_at": info.wakes_at,
+        "cancel_requested": info.cancel_requested,
         "error": None if info.error is None else f"{type(info.error).__name__}: {info.error}",
         "partition": info.partition,
     }

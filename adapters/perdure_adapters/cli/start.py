@@ -39,7 +39,7 @@ def start(app: App, workflow: str, arguments: dict[str, Any], id: str | None, as
     """
 
     async def go() -> str:
-        async with Client(app) as client:
+        async with Client(app, existing=False) as client:
             definition = client.workflow(workflow)
             parameters = definition.schema.parameters
             args, kwargs = parameters.unpack(parameters.from_data(arguments))

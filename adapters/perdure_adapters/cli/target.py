@@ -68,8 +68,8 @@ def target_argument(fn: F) -> F:
 class Client:
     """The app, opened without a worker. By id alone it finds what the app needs a workflow's name for."""
 
-    def __init__(self, app: App) -> None:
-        self.app = app.client()
+    def __init__(self, app: App, *, existing: bool = True) -> None:
+        self.app = app.client(existing=existing)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -85,7 +85,7 @@ class Client:
         """Raises UnknownWorkflow."""
         from perdure import UnknownWorkflow
 
-        known = self.app._workflows
+        known = self.app.workflows
         if name not in known:
             raise UnknownWorkflow(
                 f"this app knows no workflow {name!r}; there are {', '.join(sorted(known)) or 'none'}"
@@ -94,12 +94,7 @@ class Client:
 
     async def handle(self, id: str) -> Handle[Any]:
         """Raises InstanceNotFound."""
-        from perdure import InstanceNotFound
-
-        row = await self.app._resources().store.instance(id)
-        if row is None:
-            raise InstanceNotFound(f"there is no instance {id!r}; check the id, the service and the database")
-        return self.app.handle(row.workflow, id)
+        return await self.app.lookup(id)
 
     async def info(self, id: str) -> InstanceInfo:
         """Raises InstanceNotFound."""

@@ -1,4 +1,4 @@
-"""Reading: instances, streams, the inbox, what is due."""
+"""Reading: instances, streams, what is due."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 
-from perdure.errors import InstanceNotFound, NotCancellable
-from perdure.ports import Due, EventRow, Filter, InstanceRow, Request, Stored
-from perdure_adapters.sqlite.membership import now, transaction
+from perdure.ports import Due, EventRow, Filter, InstanceRow, Stored
 
 _INSTANCE = (
     'i.id, i.workflow, i.version, i."partition", i.run, i.status, i.wake_at, i.cancel_requested, i.created_at, '
@@ -130,41 +128,3 @@ def due(
         f"select * from ({sql}) order by id limit ?5", (service, _json(partitions), since, until, limit, after)
     )
     return [Due(*row) for row in rows]
-
-
-def requests(
-    connection: sqlite3.Connection, service: str, partitions: Sequence[int], limit: int, after: int
-) -> list[Request]:
-    rows = connection.execute(
-        'select id, "partition", instance_id, kind, data from perdure_inbox '
-        f'where service = ? and "partition" in {_IN} and id > ? order by id limit ?',
-        (service, _json(partitions), after, limit),
-    )
-    return [Request(*row) for row in rows]
-
-
-def dismiss(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
-    with transaction(connection):
-        connection.execute(f"delete from perdure_inbox where id in {_IN}", (_json(ids),))
-
-
-def request_cancel(connection: sqlite3.Connection, service: str, instance_id: str, data: str) -> None:
-    with transaction(connection):
-        row = instance(connection, service, instance_id)
-        if row is None:
-            raise InstanceNotFound(f"there is no instance {instance_id!r} in service {service!r}; check the id")
-        if row.ended_at is not None:
-            raise NotCancellable(
-                f"instance {instance_id!r} has ended already ({row.status}); there is nothing to cancel"
-            )
-        if row.cancel_requested is not None:
-            return
-        connection.execute(
-            "update perdure_instances set cancel_requested = ? where service = ? and id = ?",
-            (data, service, instance_id),
-        )
-        connection.execute(
-            'insert into perdure_inbox (service, "partition", instance_id, kind, data, created_at) '
-            "values (?, ?, ?, 'cancel', ?, ?)",
-            (service, row.partition, instance_id, data, now()),
-        )

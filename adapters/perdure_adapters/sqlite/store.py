@@ -21,7 +21,7 @@ from perdure.ports import (
     Stored,
     Unit,
 )
-from perdure_adapters.sqlite import membership, migrations, queries
+from perdure_adapters.sqlite import inbox, membership, migrations, queries
 from perdure_adapters.sqlite.commit import commit
 from perdure_adapters.sqlite.thread import ConnectionThread
 
@@ -37,7 +37,7 @@ class SQLiteStore:
         self._reader: ConnectionThread | None = None
 
     async def open(self, *, migrate: bool) -> None:
-        _check_directory(self._path)
+        _check_place(self._path, must_exist=not migrate)
         self._writer = ConnectionThread(self._path, changed=self._tell)
         try:
             await self._writer.call(_migrate if migrate else _check, self._path)
@@ -74,10 +74,10 @@ class SQLiteStore:
         return outcomes
 
     async def request_cancel(self, instance_id: str, data: str) -> None:
-        await self._write(queries.request_cancel, self._service, instance_id, data)
+        await self._write(inbox.request_cancel, self._service, instance_id, data)
 
     async def dismiss(self, request_ids: Sequence[int]) -> None:
-        await self._write(queries.dismiss, request_ids)
+        await self._write(inbox.dismiss, request_ids)
 
     async def instance(self, instance_id: str) -> InstanceRow | None:
         row: InstanceRow | None = await self._read(queries.instance, self._service, instance_id)
@@ -108,12 +108,16 @@ class SQLiteStore:
         return found
 
     async def requests(self, partitions: Sequence[int], limit: int, after: int) -> Sequence[Request]:
-        found: Sequence[Request] = await self._read(queries.requests, self._service, partitions, limit, after)
+        found: Sequence[Request] = await self._read(inbox.requests, self._service, partitions, limit, after)
         return found
 
     async def census(self) -> Census:
         census: Census = await self._read(membership.census, self._service)
         return census
+
+    async def move(self, instance_id: str, held: Holding, partition: int) -> bool:
+        moved: bool = await self._write(inbox.move, self._service, instance_id, held, partition)
+        return moved
 
     async def partitions(self, wanted: int) -> int:
         count: int = await self._write(membership.partitions, self._service, wanted)
@@ -150,7 +154,9 @@ def _path(url: str) -> str:
     return path
 
 
-def _check_directory(path: str) -> None:
+def _check_place(path: str, *, must_exist: bool) -> None:
+    if must_exist and not Path(path).exists():
+        raise StoreError(f"there is no database {path}; start a worker on it, or make it with `perdure migrate`")
     directory = Path(path).absolute().parent
     if not directory.is_dir():
         raise UsageError(f"cannot open {path}: there is no directory {directory}; make it first")

@@ -275,12 +275,13 @@ def _step_completed(machine: Machine, event: StepCompleted) -> None:
 
 def _step_failed(machine: Machine, event: StepFailed) -> None:
     command = machine._activity(event)
-    error = Failure.from_json(event.error).rebuild()
+    failure = Failure.from_json(event.error)
+    error = failure.rebuild()
     if event.exhausted:
         attempts = "its only attempt" if event.attempt == 1 else f"all {event.attempt} attempts"
         error = RetryExhausted(
-            f"activity {event.name!r} failed in {attempts}, the last time with {type(error).__name__}: {error}; "
-            "handle it (.error is that error), or give the activity another Retry",
+            f"activity {event.name!r} failed in {attempts}, the last time with {type(error).__name__}: "
+            f"{failure.message}; handle it (.error is that error), or give the activity another Retry",
             error=error,
         )
     machine.resolve(command, error=error)

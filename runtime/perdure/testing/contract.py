@@ -215,6 +215,22 @@ class StoreContract:
             with pytest.raises(InstanceNotFound):
                 await client.request_cancel("no", "{}")
 
+    async def test_an_instance_moves_with_its_requests(self, opened: Opening) -> None:
+        async with opened() as store, opened() as client:
+            held = await own(store)
+            await store.commit([birth("i", 0, held[0].epoch), birth("j", 0, held[0].epoch)], 1)
+            await client.request_cancel("i", "{}")
+            assert await store.move("i", held[0], 3)
+            row = await store.instance("i")
+            assert row is not None
+            assert row.partition == 3
+            assert list(await store.requests([0], 10, 0)) == []
+            assert [request.kind for request in await store.requests([3], 10, 0)] == ["cancel", "load"]
+            assert not await store.move("i", held[0], 2), "it is not there any more"
+            await client.claim("thief", [held[0]])
+            assert not await store.move("j", held[0], 3), "the partition is somebody else's"
+            assert not await store.move("no", held[1], 3)
+
     async def test_others_are_told_of_a_change(self, opened: Opening, database: Database) -> None:
         told = anyio.Event()
         watching = database()

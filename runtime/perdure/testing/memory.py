@@ -214,6 +214,19 @@ class MemoryStore:
         await anyio.lowlevel.checkpoint()
         return [row for row in self._db.inbox.values() if row.partition in partitions and row.id > after][:limit]
 
+    async def move(self, instance_id: str, held: Holding, partition: int) -> bool:
+        await anyio.lowlevel.checkpoint()
+        row = self._db.instances.get(instance_id)
+        if row is None or row.partition != held.partition or self._db.holdings.get(held.partition) != held:
+            return False
+        self._db.instances[instance_id] = evolve(row, partition=partition)
+        for request in list(self._db.inbox.values()):
+            if request.instance_id == instance_id:
+                self._db.inbox[request.id] = evolve(request, partition=partition)
+        self._request(partition, instance_id, "load", "{}")
+        self._tell_others()
+        return True
+
     async def partitions(self, wanted: int) -> int:
         await anyio.lowlevel.checkpoint()
         if not self._db.holdings:

@@ -25,7 +25,8 @@ class Dispatcher:
 
     `gained` is called with partitions just claimed and those among them that were stolen; `lost`
     with partitions that are this worker's no more, before anybody else can have loaded their
-    streams; `quiet` tells whether nothing is under way in a partition.
+    streams; `quiet` tells whether nothing is under way in a partition; `observed`
+    is given each census.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Dispatcher:
         gained: Callable[[Sequence[int], frozenset[int]], None],
         lost: Callable[[Iterable[int]], None],
         quiet: Callable[[int], bool],
+        observed: Callable[[Census], None],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -48,6 +50,7 @@ class Dispatcher:
         self._gained = gained
         self._lost = lost
         self._quiet = quiet
+        self._observed = observed
         self._membership = Membership(worker_id, lease)
         self._poke = Signal()
         self._renewed = Signal()
@@ -151,15 +154,17 @@ class Dispatcher:
                 self._gained([holding.partition for holding in gained], aim.stolen)
         if dead:
             await self._store.bury(dead)
+        self._observed(census)
         await self._hand_back(len(aim.release))
 
     async def _hand_back(self, excess: int) -> None:
         """Give up so many partitions, the quiet ones first; the others drain before they go."""
         if excess <= 0:
             if self.leaving:  # they stay after all, and what was held back in them goes on
-                self._gained(list(self.leaving), frozenset())
+                staying = list(self.leaving)
                 self.leaving.clear()
                 self._settle()
+                self._gained(staying, frozenset())
             return
         quiet = [p for p in self.epochs if self._quiet(p)]
         going = quiet[:excess]

@@ -96,7 +96,7 @@ class Journal:
         """Without those whose partition was lost meanwhile, and those that rather fail than wait."""
         remaining = []
         for turn in batch:
-            if turn.actor.dead or (self._gives_up(turn) and not error.unknown):
+            if turn.actor.dead or self._gives_up(turn):
                 self._settled(turn, error)
             else:
                 remaining.append(turn)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import anyio
 import orjson
 
+from perdure.codec import Failure
 from perdure.definitions.workflow import Workflow
 from perdure.errors import NonDeterminism, PerdureError, StoreError, StoreUnavailable
 from perdure.machine.commands import RunActivity
@@ -29,7 +30,8 @@ class Loader:
     """`wants` maps ids to what their mailbox shall hold once they are loaded.
 
     `loaded` receives each actor with its mailbox; `broken` an instance that today's code cannot
-    take up, with the reason; `declined` the messages of one that needs no loading or is not ours.
+    take up, with the reason; `declined` the messages of one that needs no loading or is not ours;
+    `unknown` one whose workflow is not known here.
     `epochs` gives a copy of the partitions that are ours, with their epochs; `resident` tells who is here.
     """
 
@@ -45,6 +47,7 @@ class Loader:
         loaded: Callable[[Actor, list[Event]], None],
         broken: Callable[[Stored, PerdureError, list[Event]], None],
         declined: Callable[[str, list[Event], bool], None],
+        unknown: Callable[[str, int, str], None],
     ) -> None:
         self._store = store
         self._workflows = workflows
@@ -55,11 +58,11 @@ class Loader:
         self._loaded = loaded
         self._broken = broken
         self._declined = declined
+        self._unknown = unknown
         self._wants: dict[str, list[Event]] = {}
         self._stolen: set[str] = set()
         self._wake = Signal()
         self._eased = Signal()
-        self._unknown: set[str] = set()
 
     def want(self, instance_id: str, messages: Iterable[Event] = (), *, stolen: bool = False) -> None:
         """Load this instance; its activities that were under way are noted as interrupted if `stolen`."""
@@ -112,18 +115,19 @@ class Loader:
             return
         program = self._workflows.get(instance.workflow)
         if program is None:
-            self._warn_of(instance.workflow)
-            self._declined(instance.id, messages, False)
+            self._unknown(instance.id, instance.partition, instance.workflow)
             return
         try:
-            stream = [from_row(row) for row in stored.events]
+            stream = _stream(stored)
             machine = Machine.rebuild(program, instance.id, instance.run, stream, max_payload=self._max_payload)
         except (NonDeterminism, StoreError) as error:
             self._broken(stored, error, messages)
             return
         except Exception as error:  # the user's code, or ours: either way it must not take others down
             logger.exception("cannot rebuild instance %r", instance.id)
-            self._broken(stored, PerdureError(f"cannot rebuild: {error!r}; see the worker's log"), messages)
+            failure = Failure.of(error)
+            text = f"cannot rebuild: {failure.type}: {failure.message}; see the worker's log"
+            self._broken(stored, PerdureError(text), messages)
             return
         actor = Actor(instance.id, program, machine, instance.partition, epoch, head=len(stream))
         actor.state = (instance.status, instance.wake_at)
@@ -141,12 +145,16 @@ class Loader:
             if isinstance(command, RunActivity) and not command.abandoned and command.due <= self._attempts.now()
         ]
 
-    def _warn_of(self, workflow: str) -> None:
-        if workflow not in self._unknown:
-            self._unknown.add(workflow)
-            logger.warning(
-                "instances of workflow %r wait: this worker does not know it; give it to App(workflows=...)", workflow
+
+def _stream(stored: Stored) -> list[Event]:
+    """The events of the current run. Raises StoreError for a stream with holes, or unknown events."""
+    for expected, row in enumerate(stored.events, 1):
+        if row[0] != expected:
+            raise StoreError(
+                f"the stream of instance {stored.instance.id!r} has event {row[0]} where {expected} should be; "
+                "the database was changed by hand, or is damaged"
             )
+    return [from_row(row) for row in stored.events]
 
 
 def _cancellation(stored: Stored, stream: Sequence[Event], messages: list[Event]) -> list[Event]:

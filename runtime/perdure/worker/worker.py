@@ -10,7 +10,7 @@ from attrs import frozen
 
 from perdure.definitions.retry import Retry
 from perdure.definitions.workflow import Workflow
-from perdure.errors import LeaseLost, PerdureError, StoreError
+from perdure.errors import LeaseLost, PerdureError, StoreError, StoreUnavailable
 from perdure.identity import new_incarnation
 from perdure.machine.events import CancelRequested, Event, WorkflowStarted
 from perdure.machine.machine import Machine
@@ -22,6 +22,7 @@ from perdure.worker.broken import cancelled_unrun, stuck
 from perdure.worker.clock import Clock
 from perdure.worker.dispatcher import Dispatcher
 from perdure.worker.effects import Effects
+from perdure.worker.forwarder import Forwarder
 from perdure.worker.horizon import Horizon
 from perdure.worker.inbox import Inbox
 from perdure.worker.journal import Journal
@@ -81,6 +82,13 @@ class Worker:
             gained=self._gained,
             lost=self._lost,
             quiet=self._quiet,
+            observed=lambda census: self._forwarder.observe(census),
+        )
+        self._forwarder = Forwarder(
+            store,
+            settings.worker_id,
+            lambda: dict(self.dispatcher.epochs),
+            lambda: self._horizon.gained(self.dispatcher.epochs, frozenset()),
         )
         self._loader = Loader(
             store,
@@ -92,6 +100,7 @@ class Worker:
             loaded=self._loaded,
             broken=self._broken,
             declined=self._declined,
+            unknown=self._forwarder.add,
         )
         self.inbox = Inbox(store, self._partitions, self._deliver)
         self._horizon = Horizon(
@@ -119,6 +128,7 @@ class Worker:
                     self._journal.run,
                     self._timers.run,
                     self._loader.run,
+                    self._forwarder.run,
                     self._horizon.run,
                     self.inbox.run,
                     self.dispatcher.run,
@@ -217,7 +227,10 @@ class Worker:
 
     def _refused(self, turn: Turn, error: StoreError) -> None:
         """The database will never take this unit: that is the end of its own instance only."""
-        if turn.unit.create is None and not turn.stuck:
+        if turn.unit.create is not None:
+            if isinstance(error, StoreUnavailable) and error.unknown:
+                self._loader.want(turn.actor.id)  # should it be there after all, it has to be run
+        elif not turn.stuck:
             logger.error("instance %r cannot be written: %s", turn.actor.id, error)
             self._write(turn.actor, stuck(turn.actor, error), stuck=True)
 

@@ -1,0 +1,180 @@
+"""What cannot be stored, read or understood stays one instance's own trouble."""
+
+from __future__ import annotations
+
+import logging
+import random
+from pathlib import Path
+
+import anyio
+import pytest
+
+from faults import effects, errands, nasty
+from faults.database import Database, check_streams
+from faults.errands import nap, ticks
+from faults.nasty import bomb, fine, giver, raiser, taker
+from faults.processes import crew, until
+from perdure import App, InvalidInput, PerdureError, StoreError, WorkflowFailed
+
+
+@pytest.fixture
+def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("PERDURE_EFFECTS", str(tmp_path / "effects"))
+    (tmp_path / "effects").touch()
+    return f"sqlite:///{tmp_path}/perdure.db"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "perdure.db")
+
+
+@pytest.mark.parametrize("argument", [float("nan"), float("inf"), "text", object(), None])
+async def test_arguments_that_do_not_fit(url: str, database: Database, argument: float) -> None:
+    async with App(url, workflows=[fine]) as app:
+        with pytest.raises(InvalidInput, match="number"):
+            await app.start(fine, argument)
+        assert database.statuses() == {} and database.events() == []
+
+
+async def test_an_oversized_argument(url: str, database: Database) -> None:
+    async with App(url, workflows=[taker], max_payload=1000) as app:
+        with pytest.raises(InvalidInput, match="1,?000|max_payload"):
+            await app.start(taker, "x" * 2000)
+        assert database.statuses() == {}
+
+
+@pytest.mark.parametrize("what", list(nasty.VALUES))
+async def test_results_that_cannot_be_stored(url: str, database: Database, tmp_path: Path, what: str) -> None:
+    """The step fails at once, with the first attempt; so does a workflow with such a result."""
+    async with App(url, workflows=[taker, giver, fine], max_payload=1_000_000) as app:
+        for workflow in (taker, giver):
+            with pytest.raises(WorkflowFailed) as caught:
+                await (await app.start(workflow, what)).result(timeout=8)
+            assert isinstance(caught.value.error, InvalidInput)
+        assert effects.count(tmp_path / "effects", "start", "give") == 1
+        assert await (await app.start(fine, 1.5)).result(timeout=5) == 1.5
+    check_streams(database.events())
+
+
+@pytest.mark.parametrize("what", ["unspeakable", "arguments", "surrogate", "group", "long"])
+async def test_errors_that_cannot_be_stored(url: str, database: Database, what: str) -> None:
+    async with App(url, workflows=[bomb, fine]) as app:
+        with pytest.raises(WorkflowFailed):
+            await (await app.start(bomb, what)).result(timeout=5)
+        assert await (await app.start(fine, 1.5)).result(timeout=5) == 1.5
+    check_streams(database.events())
+
+
+@pytest.mark.parametrize("what", ["unspeakable", "arguments"])
+async def test_a_workflow_that_ends_with_such_an_error(url: str, what: str) -> None:
+    async with App(url, workflows=[raiser, fine]) as app:
+        with pytest.raises(WorkflowFailed):
+            await (await app.start(raiser, what)).result(timeout=5)
+        assert await (await app.start(fine, 1.5)).result(timeout=5) == 1.5
+
+
+async def test_a_workflow_that_nobody_here_knows_waits(
+    url: str, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with App(url, workflows=[nap], worker=False) as other:
+        waiting = [await other.start(nap.options(id=f"n{n}"), 0.01) for n in range(8)]
+    with caplog.at_level(logging.WARNING):
+        async with App(url, workflows=[fine]) as app:
+            await until(lambda: "'nap'" in caplog.text and "does not know" in caplog.text)
+            assert await (await app.start(fine, 2.5)).result(timeout=5) == 2.5
+            await app.handle("nap", "n0").cancel(reason="not needed")
+    assert [database.status(f"n{n}") for n in range(8)] == ["running"] * 8
+    async with App(url, workflows=[nap]) as app:
+        for handle in waiting[1:]:
+            assert await app.handle(nap, handle.id).result(timeout=5) == "awake"
+        await until(lambda: database.status("n0") == "cancelled")
+
+
+async def test_a_worker_that_knows_it_joins_one_that_does_not(url: str, database: Database) -> None:
+    async with App(url, workflows=[fine], lease=1) as ignorant, App(url, workflows=[nap], lease=1) as knowing:
+        await until(lambda: sorted(database.owners().values()) == [32, 32])
+        assert await (await ignorant.start(fine, 2.5)).result(timeout=5) == 2.5
+        async with knowing.client() as client:
+            handles = [await client.start(nap.options(id=f"n{n}"), 0.01) for n in range(16)]
+            for handle in handles:
+                assert await handle.result(timeout=1.5) == "awake"
+
+
+@pytest.mark.parametrize("content", [b"not a database, just text\n" * 100, random.Random(1).randbytes(8192)])
+async def test_a_file_that_is_no_database(url: str, database: Database, content: bytes) -> None:
+    database.path.write_bytes(content)
+    with pytest.raises(StoreError, match="not a database"):
+        async with App(url, workflows=[fine]):
+            pass
+    assert database.path.read_bytes() == content
+
+
+async def test_a_database_of_somebody_else(url: str, database: Database) -> None:
+    """Another application's tables are left alone."""
+    database.execute("create table accounts (id integer primary key)")
+    database.execute("insert into accounts values (7)")
+    async with App(url, workflows=[fine]) as app:
+        assert await (await app.start(fine, 2.5)).result(timeout=5) == 2.5
+    assert database.query("select id from accounts") == [(7,)]
+
+
+async def test_tables_of_the_same_names_but_another_shape(url: str, database: Database) -> None:
+    database.execute("create table perdure_events (whatever text)")
+    with pytest.raises(StoreError, match="perdure_events"):
+        async with App(url, workflows=[fine]):
+            pass
+
+
+_DAMAGES: dict[str, tuple[str, object]] = {
+    "cut": ("data", "{"),
+    "empty": ("data", ""),
+    "list": ("data", "[1, 2]"),
+    "text": ("data", '"other"'),
+    "kind": ("kind", "Nonsense"),
+    "name": ("name", "another"),
+    "no command": ("command", None),
+    "other command": ("command", 77),
+    "gap": ("seq", 9),
+}
+
+
+async def test_damaged_events(url: str, database: Database) -> None:
+    """Their instances are stuck and say so; another goes on; a repaired row cures them."""
+    ids = ["sound", *_DAMAGES]
+    async with App(url, workflows=[errands]) as app:
+        for id in ids:
+            await app.start(ticks.options(id=id), 2, 0.5)
+        await until(lambda: all(len(database.kinds(id)) >= 2 for id in ids))
+    sql = "update perdure_events set {} = ? where instance_id = ? and seq = ?"
+    former = {}
+    for id, (column, value) in _DAMAGES.items():
+        select = f"select {column} from perdure_events where instance_id = ? and seq = 2"
+        former[id] = database.query(select, id)[0][0]
+        assert database.execute(sql.format(column), value, id, 2) == 1
+    async with App(url, workflows=[errands]) as app:
+        assert await app.handle(ticks, "sound").result(timeout=5) == 2
+        await until(lambda: all(database.status(id) == "stuck" for id in _DAMAGES), patience=5)
+        for id in _DAMAGES:
+            info = await app.handle(ticks, id).info()
+            assert isinstance(info.error, PerdureError) and str(info.error)
+    for id, (column, value) in _DAMAGES.items():
+        assert database.execute(sql.format(column), former[id], id, value if column == "seq" else 2) == 1
+    async with App(url, workflows=[errands]) as app:
+        for id in _DAMAGES:
+            assert await app.handle(ticks, id).result(timeout=5) == 2
+    check_streams(database.events())
+
+
+async def test_a_database_that_is_damaged_while_it_is_used(tmp_path: Path, anyio_backend_name: str) -> None:
+    """Nothing can go on, and nothing may go on quietly: either the process ends, or it says why it waits."""
+    with crew(tmp_path, anyio_backend_name) as workers:
+        worker = workers.worker("errands", lease=0.5, start=("ticks:t:[50, 0.05]",))
+        await worker.says("started")
+        for name in ("perdure.db", "perdure.db-wal"):
+            with (tmp_path / name).open("r+b") as file:
+                size = file.seek(0, 2)
+                file.seek(0)
+                file.write(b"\xff" * size)
+        with anyio.fail_after(10):
+            await until(lambda: worker.returncode not in (None, 0) or any("damaged" in e for e in worker.errors))
