@@ -20,7 +20,6 @@ lint:
 
 types:
     uv run mypy
-    uv run mypy tests benchmarks examples
     uv run pyright
 
 # Format, and mend what can be mended by itself.

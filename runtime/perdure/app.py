@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from importlib.metadata import entry_points
 from secrets import randbits, token_hex
 from types import MappingProxyType, ModuleType, TracebackType
@@ -175,6 +175,7 @@ class App:
         finally:
             open_apps.discard(id(self))
             self._open = None
+            group.cancel_scope.cancel()  # nothing of ours is left but a listener for signals
             if isinstance(error, anyio.get_cancelled_exc_class()):
                 await group.__aexit__(kind, error, trace)
             else:  # the body's own error comes out as it is, not wrapped in a group
@@ -201,8 +202,18 @@ class App:
             async with self:
                 logger.info("worker %s is running; send SIGTERM to stop it", self._settings.worker_id)
                 async for number in signals:
-                    logger.info("%s: draining", number.name)
+                    logger.info("%s: draining; send it again to stop at once", number.name)
                     break
+                assert self._group is not None  # the app is open
+                self._group.start_soon(self._hurry, signals)
+
+    async def _hurry(self, signals: AsyncIterator[signal.Signals]) -> None:
+        """Listen on while the app is closing."""
+        worker = self._resources().worker
+        async for number in signals:
+            logger.info("%s again: stopping at once", number.name)
+            if worker is not None:
+                worker.hurry()
 
     async def start(self, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         """Start a workflow; it is durable when this returns.

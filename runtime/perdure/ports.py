@@ -43,7 +43,8 @@ class Unit:
 
     `events` follow directly on what is stored: the first has seq `head + 1`. `create` makes the
     instance; it loses with EXISTS where the id is taken. `unless_cancelled` units, which end the
-    instance, lose with CANCEL_FIRST to a cancellation recorded on its row. `inbox` are the requests this unit answers.
+    instance, lose with CANCEL_FIRST to a cancellation recorded on its row; one that ends it for a
+    cancellation takes what is left of its requests with it. `inbox` are the requests this unit answers.
     `epoch` None means that the writer owns nothing (a client): then only `create` is allowed, and a
     request to load the instance goes into the owner's inbox.
     """

@@ -33,9 +33,7 @@ async def errand(seconds: float) -> float:
     return waited
 
 
-@workflow
-async def ticks(count: int, pause: float) -> int:
-    """Short activities, with pauses between."""
+async def _ticks(count: int, pause: float) -> int:
     number = 0
     for _ in range(count):
         number = await tick(number)
@@ -45,9 +43,15 @@ async def ticks(count: int, pause: float) -> int:
 
 
 @workflow
+async def ticks(count: int, pause: float) -> int:
+    """Short activities, with pauses between."""
+    return await _ticks(count, pause)
+
+
+@workflow
 async def beside(seconds: float, count: int, pause: float) -> int:
     """One long activity, with short ones beside it."""
-    _, number = await gather(wait(seconds), ticks.fn(count, pause))
+    _, number = await gather(wait(seconds), _ticks(count, pause))
     return number
 
 

@@ -49,5 +49,5 @@ def install() -> None:
         here("after", _counts["commit"])
         return outcomes
 
-    setattr(module, "_write", killing_write)
-    setattr(store, "commit", killing_commit)
+    module._write = killing_write
+    store.commit = killing_commit

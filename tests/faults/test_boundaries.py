@@ -104,7 +104,7 @@ async def test_a_killer_activity_comes_to_an_end(tmp_path: Path, anyio_backend_n
             start = ()
             await until(
                 lambda: worker.returncode is not None or database.status("d") == "failed",
-                f"a death: {worker.said}",  # noqa: B023
+                f"a death: {worker.said}",
             )
             if database.status("d") == "failed":
                 break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -14,7 +15,7 @@ from faults.errands import beside, errand, guarded, nap, ticks
 from faults.processes import crew, until
 from perdure import App, Handle, NotCancellable, Workflow, WorkflowCancelled
 
-_ALL: list[Workflow[..., object]] = [beside, errand, guarded, nap, ticks]
+_ALL: list[Workflow[..., Any]] = [beside, errand, guarded, nap, ticks]
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ async def test_cancel_races_with_completion(url: str, database: Database, client
     assert database.inbox() == 0
 
 
-async def _ends_cancelled(handle: Handle[object], reason: str | None) -> None:
+async def _ends_cancelled(handle: Handle[Any], reason: str | None) -> None:
     with pytest.raises(WorkflowCancelled) as caught:
         await handle.result(timeout=5)
     assert caught.value.reason == reason
@@ -81,14 +82,14 @@ async def _ends_cancelled(handle: Handle[object], reason: str | None) -> None:
 @pytest.mark.parametrize("elsewhere", [False, True])
 async def test_cancel_wherever_it_stands(url: str, database: Database, tmp_path: Path, elsewhere: bool) -> None:
     async with App(url, workflows=_ALL) as app, app.client() as client:
-        handles: list[Handle[object]] = [
+        handles: list[Handle[Any]] = [
             await app.start(nap.options(id="asleep"), 60.0),
             await app.start(errand.options(id="in an activity"), 60.0),
             await app.start(beside.options(id="in a gather"), 60.0, 1000, 0.01),
         ]
         await until(lambda: effects.count(tmp_path / "effects", "start", "wait") == 2)
         for handle in handles:
-            canceller: Handle[object] = client.handle(nap.name, handle.id) if elsewhere else handle
+            canceller: Handle[Any] = client.handle(nap.name, handle.id) if elsewhere else handle
             if elsewhere:
                 canceller = next(
                     client.handle(w, handle.id) for w in _ALL if repr(handle).startswith(f"<handle {w.name!r}")

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -97,7 +98,7 @@ async def test_a_lock_held_longer_than_a_lease(
         monkeypatch.setenv("PERDURE_EFFECTS", str(workers.effects))
         database = Database(workers.database)
         async with App(workers.url, workflows=[errand, nap, ticks], lease=0.5) as app:
-            handles: list[Handle[object]] = [await app.start(ticks.options(id="t"), 30, 0.03)]
+            handles: list[Handle[Any]] = [await app.start(ticks.options(id="t"), 30, 0.03)]
             handles.append(await app.start(errand.options(id="e"), 0.3))
             await until(lambda: effects.count(workers.effects, "start", "wait") == 1)
             holder = workers.script("holder", str(workers.database))

@@ -74,3 +74,12 @@ async def test_an_activity_longer_than_the_grace_runs_again_elsewhere(tmp_path: 
             assert len(starts) == 2 and len({effect.key for effect in starts}) == 1
             assert [effect.attempt for effect in starts] == [1, 1], "a shutdown is not the activity's fault"
             check_streams(Database(workers.database).events())
+
+
+async def test_closing_never_hangs(tmp_path: Path, anyio_backend_name: str) -> None:
+    """In a process of its own: a call that nobody answers could not even be cancelled."""
+    with crew(tmp_path, anyio_backend_name) as workers:
+        worker = workers.script("latecomer", workers.url, anyio_backend_name)
+        await until(lambda: worker.returncode is not None, "the end", patience=5)
+        assert await worker.ended() == 0, worker.said
+        assert worker.lines[-1] == "closed"

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from faults.database import Database, check_streams
-from faults.errands import errand, nap
+from faults.errands import guarded, nap
 from faults.processes import crew, until
 from perdure import App, Conflict, Handle
 
@@ -47,15 +47,18 @@ async def test_five_processes_on_an_empty_file(tmp_path: Path, anyio_backend_nam
         check_streams(database.events())
 
 
-async def test_one_id_for_two_workflows(tmp_path: Path) -> None:
+async def test_one_id_for_two_workflows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever comes first has it; the other is told, however close the race."""
+    monkeypatch.setenv("PERDURE_EFFECTS", str(tmp_path / "effects"))
     outcomes: list[str] = []
-    async with App(f"sqlite:///{tmp_path}/perdure.db", workflows=[nap, errand]) as app:
+    async with App(f"sqlite:///{tmp_path}/perdure.db", workflows=[nap, guarded], drain=0.1) as app:
 
         async def start(number: int, workflow: bool) -> None:
             try:
-                chosen = nap if workflow else errand
-                await app.start(chosen.options(id=f"n{number}"), 30.0)
+                if workflow:
+                    await app.start(nap.options(id=f"n{number}"), 30.0)
+                else:
+                    await app.start(guarded.options(id=f"n{number}"), 30.0)
                 outcomes.append("started")
             except Conflict:
                 outcomes.append("conflict")

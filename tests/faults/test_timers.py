@@ -43,7 +43,7 @@ async def test_an_alarm_between_an_activity_and_its_record(tmp_path: Path, monke
 
         def report_and_ring(actor: Actor, event: Event | None) -> None:
             report(actor, event)
-            worker._ring(actor.id, None)
+            worker._ring(actor.id)
 
         worker._pool._report = report_and_ring
         for _ in range(5):

@@ -16,10 +16,19 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def tracked(root: Path) -> list[Path]:
-    """The files that git has, or would take; relative to the repository."""
+    """The files that git has, relative to the repository."""
+    return listed(root, "--cached")
+
+
+@pytest.fixture(scope="session")
+def sources(root: Path) -> list[Path]:
+    """Those, and the new ones that git would take."""
+    return listed(root, "--cached", "--others", "--exclude-standard")
+
+
+def listed(root: Path, *options: str) -> list[Path]:
     if not (root / ".git").exists():
         pytest.skip("not a git checkout")
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout.decode()
-    names = [name for name in listed.split("\0") if name]
-    return [Path(name) for name in names if (root / name).is_file()]
+    command = ["git", "ls-files", "-z", *options]
+    output = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout.decode()
+    return sorted({Path(name) for name in output.split("\0") if name and (root / name).is_file()})

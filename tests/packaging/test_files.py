@@ -21,9 +21,9 @@ def texts(root: Path, tracked: list[Path]) -> dict[Path, str]:
     return {path: data.decode(errors="replace") for path, data in contents.items() if b"\0" not in data}
 
 
-def test_no_file_is_long(root: Path, tracked: list[Path]) -> None:
+def test_no_file_is_long(root: Path, sources: list[Path]) -> None:
     folders = {"runtime", "adapters", "schema", "tests", "examples", "benchmarks"}
-    python = [path for path in tracked if path.suffix == ".py" and path.parts[0] in folders]
+    python = [path for path in sources if path.suffix == ".py" and path.parts[0] in folders]
     assert len(python) > 50
     lengths = {path: len((root / path).read_text().splitlines()) for path in python}
     assert {str(path): length for path, length in lengths.items() if length > LONGEST} == {}

@@ -27,6 +27,8 @@ _UPDATE_INSTANCES = (
 )
 _INSERT_INBOX = 'insert into perdure_inbox (service, "partition", instance_id, kind, data, created_at)'
 
+_DELETE_INBOX = 'delete from perdure_inbox where service = ? and "partition" = ? and instance_id = ?'
+
 
 def commit(
     connection: sqlite3.Connection, path: str, service: str, units: Sequence[Unit], commit_id: int, again: bool
@@ -132,6 +134,8 @@ def _write(connection: sqlite3.Connection, service: str, units: Sequence[Unit], 
         elif state is not None:
             updates.append((service, unit.instance_id, state.status, state.wake_at, state.ended_at, state.error))
         answered.extend(unit.inbox)
+        if state is not None and state.ended_at is not None and not unit.unless_cancelled:
+            connection.execute(_DELETE_INBOX, (service, unit.partition, unit.instance_id))
     write(connection, _INSERT_INSTANCES, instances)
     write(connection, _INSERT_EVENTS, events)
     write(

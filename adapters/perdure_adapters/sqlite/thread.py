@@ -126,6 +126,8 @@ class ConnectionThread:
 
 def connect(path: str) -> sqlite3.Connection:
     """A connection with perdure's settings: durable commits, and readers that do not block the writer."""
+    if sqlite3.sqlite_version_info < (3, 38):
+        raise StoreError(f"this Python has SQLite {sqlite3.sqlite_version}; perdure needs 3.38 or newer")
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
     try:
         connection.execute("pragma busy_timeout = 2000")

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def name_of(cls: type) -> str:
-    return f"{cls.__module__}:{cls.__qualname__}"
+    """`module:qualified name`, by which any process that imports the module can find the class."""
+    return f"{_importable(cls.__module__)}:{cls.__qualname__}"
+
+
+def _importable(module_name: str) -> str:
+    """The name under which others import a module: the program itself is only `__main__` to itself."""
+    if module_name != "__main__":
+        return module_name
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        name: str = spec.name
+        return name
+    file = getattr(main, "__file__", None)
+    return module_name if file is None else os.path.splitext(os.path.basename(file))[0]
 
 
 def class_named(name: str) -> type | None:
@@ -17,6 +32,8 @@ def class_named(name: str) -> type | None:
     """
     module_name, _, qualname = name.partition(":")
     module = sys.modules.get(module_name)
+    if module is None and module_name == _importable("__main__"):
+        module_name, module = "__main__", sys.modules["__main__"]
     found: object = None
     namespace = getattr(module, "__dict__", {})
     for part in qualname.split("."):

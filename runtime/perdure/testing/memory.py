@@ -138,6 +138,9 @@ class MemoryStore:
             db.commits[unit.instance_id, unit.run, row[0]] = commit_id
         for request in unit.inbox:
             db.inbox.pop(request, None)
+        if state is not None and state.ended_at is not None and not unit.unless_cancelled:
+            for request in [row.id for row in db.inbox.values() if row.instance_id == unit.instance_id]:
+                del db.inbox[request]
 
     def _request(self, partition: int, instance_id: str, kind: str, data: str) -> None:
         self._db.requests += 1

@@ -28,14 +28,19 @@ from perdure.worker.threads import Threads
 
 
 class Step:
-    """One attempt of one activity."""
+    """One attempt of one activity.
 
-    __slots__ = ("actor", "cancelled", "command", "scope")
+    It stays among its actor's `steps` until the actor has taken note of what became of it: till
+    then the command looks unanswered, and must not be run again.
+    """
+
+    __slots__ = ("actor", "cancelled", "command", "reported", "scope")
 
     def __init__(self, actor: Actor, command: RunActivity) -> None:
         self.actor = actor
         self.command = command
         self.cancelled = False
+        self.reported = False
         self.scope: CancelScope | None = None
 
     def info(self) -> ActivityInfo:
@@ -125,7 +130,9 @@ class ActivityPool:
                     event = await self._attempt(step, scope)
                 finally:
                     self.active -= 1
-                    actor.steps.pop(step.command.id, None)
+                    step.scope = None  # whoever cancels it from now on must not hit the next step
+                    if event is None and not step.reported:
+                        actor.steps.pop(step.command.id, None)
                     self._report(actor, event)
                 if scope.cancel_called:
                     return
@@ -161,6 +168,7 @@ class ActivityPool:
                 return self._attempts.failed(command, error)
             if not step.cancelled and not self.closing:
                 late = TimeoutError(f"activity {command.name!r} took longer than its timeout of {timeout:g} s")
+                step.reported = True
                 self._report(step.actor, self._attempts.failed(command, late))
             raise cancelled from None
         finally:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.errors import PerdureError
 from perdure.machine.commands import Command, EndWorkflow, RecordPatch, RunActivity, StartTimer
-from perdure.machine.events import ENDINGS, AttemptFailed, Event, PatchRecorded, StepInterrupted
+from perdure.machine.events import ENDINGS, Answer, AttemptFailed, Event, PatchRecorded, StepInterrupted
 from perdure.machine.machine import Machine
 from perdure.ports import Projection, Unit
 from perdure.worker.broken import stuck
@@ -28,11 +28,15 @@ class Actor:
     """At most one turn is in flight at a time, so that sequence numbers follow the committed head.
 
     `mailbox` holds events that have yet to get their place in the stream. `todo` are the commands
-    to carry out in the first turn after a rebuild. `state` is the (status, wake_at) last written.
+    to carry out in the first turn after a rebuild. `state` is the (status, wake_at) last written;
+    `deadline` the earliest time at which something of it falls due, and `alarm` the earliest for
+    which the worker's timers are set (0: none).
     """
 
     __slots__ = (
+        "alarm",
         "dead",
+        "deadline",
         "epoch",
         "flight",
         "head",
@@ -64,6 +68,8 @@ class Actor:
         self.steps: dict[int, Step] = {}
         self.todo: list[Command] | None = None
         self.flight: Turn | None = None
+        self.deadline: int | None = None
+        self.alarm = 0
         self.queued = False
         self.dead = False
         self.used = 0
@@ -88,6 +94,8 @@ class Actor:
             for message in messages:
                 if message.request is not None:
                     unit.inbox = [*unit.inbox, message.request]
+                if isinstance(message, Answer):
+                    self.steps.pop(message.command, None)
                 if machine.expects(message):
                     self._follow([message], turn, at)
         except Exception as error:
@@ -95,7 +103,7 @@ class Actor:
         if self.start is not None:
             unit.create = self.start.new
         if not turn.ended:
-            state = open_state(machine, now)
+            state, self.deadline = open_state(machine, now)
             if state != self.state:
                 self.state = state
                 unit.projection = Projection(*state)

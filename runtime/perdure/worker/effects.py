@@ -39,37 +39,51 @@ class Effects:
         actor = turn.actor
         for command in turn.effects:
             if isinstance(command, StartTimer):
-                if command.due <= self._horizon.until:
-                    self._timers.add(command.due, actor.id, command.id)
-            elif command.abandoned:
+                continue  # the actor's deadline covers it
+            if command.abandoned:
                 step = actor.steps.get(command.id)
                 if step is not None:
                     step.cancel()
-            elif command.due and command.due > self._clock.now():
-                self._timers.add(command.due, actor.id, command.id)
-            else:
+            elif not command.due or command.due <= self._clock.now():
                 self._run(actor, command)
+        if actor.deadline is not None:
+            self.set_alarm(actor)
 
-    def fall_due(self, actor: Actor, command_id: int | None) -> None:
-        """A command's time has come; None: look at all of the actor's.
+    def set_alarm(self, actor: Actor) -> None:
+        """Have the actor looked at by its deadline, if that is near; else the horizon comes to it."""
+        deadline = actor.deadline
+        if deadline is not None and deadline <= self._horizon.until and not 0 < actor.alarm <= deadline:
+            actor.alarm = deadline
+            self._timers.add(deadline, actor.id)
+
+    def fall_due(self, actor: Actor) -> None:
+        """Look at everything of the actor whose time has come.
 
         There is no commit on this way that would notice a lost lease, so the lease is looked at.
         """
         now = self._clock.now()
-        if command_id is None and actor.flight is not None:
+        if actor.alarm <= now:
+            actor.alarm = 0
+        if actor.flight is not None:
             # Some of its commands are not committed yet, and must not take effect before they are.
             self._timers.add(now + _AGAIN, actor.id)
             return
         if not self._dispatcher.in_time:
             return
-        commands = actor.machine.commands
-        for number in list(commands) if command_id is None else (command_id,):
-            command = commands.get(number)
-            if isinstance(command, StartTimer) and command.due <= now:
+        later: int | None = None
+        for command in list(actor.machine.commands.values()):
+            if not isinstance(command, RunActivity | StartTimer):
+                continue
+            if command.due > now:
+                if not command.abandoned and (later is None or command.due < later):
+                    later = command.due
+            elif isinstance(command, RunActivity):
+                self._run(actor, command)
+            else:
                 actor.mailbox.append(TimerFired(command.id, command.name))
                 self._pump.make_ready(actor)
-            elif isinstance(command, RunActivity) and command.due <= now:
-                self._run(actor, command)
+        actor.deadline = later
+        self.set_alarm(actor)
 
     def _run(self, actor: Actor, command: RunActivity) -> None:
         """Run the activity, unless it runs already or nobody waits for it any more.

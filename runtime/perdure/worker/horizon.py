@@ -22,7 +22,9 @@ _RETRY = 0.2
 
 class Horizon:
     """`found` is given what is due before `until`, and whether its partition was stolen; `room` is
-    awaited between pages, so that a large take-over does not fill the memory.
+    awaited between pages, so that a large take-over does not fill the memory. `advanced` is called
+    when `until` has moved: the rows tell only of the earliest deadline, and not even that while an
+    activity runs, so the actors in memory have to be asked themselves.
     """
 
     def __init__(
@@ -33,12 +35,14 @@ class Horizon:
         partitions: Callable[[], Sequence[int]],
         found: Callable[[Due, bool], None],
         room: Callable[[], Awaitable[None]],
+        advanced: Callable[[], None],
     ) -> None:
         self._store = store
         self._clock = clock
         self._partitions = partitions
         self._found = found
         self._room = room
+        self._advanced = advanced
         self._new: dict[int, bool] = {}
         self._wake = Signal()
         self.until = 0
@@ -51,6 +55,7 @@ class Horizon:
         while True:
             now = self._clock.now()
             previous, self.until = self.until, now + int(WINDOW * 1e6)
+            self._advanced()
             await self._scan_new(now)
             known = [partition for partition in self._partitions() if partition not in self._new]
             await self._scan(known, previous, stuck=False)

@@ -158,8 +158,13 @@ def _stream(stored: Stored) -> list[Event]:
 
 
 def _cancellation(stored: Stored, stream: Sequence[Event], messages: list[Event]) -> list[Event]:
-    """The messages, after a cancellation that was recorded but that the stream does not hold yet."""
+    """The messages; first of all a cancellation that was recorded but that the stream does not hold yet.
+
+    The first place matters: a message before it might end the instance, which a recorded cancellation forbids.
+    """
     requested = stored.instance.cancel_requested
-    if requested is None or any(isinstance(event, CancelRequested) for event in (*stream, *messages)):
+    if requested is None or any(isinstance(event, CancelRequested) for event in stream):
         return messages
-    return [CancelRequested(orjson.loads(requested)["reason"]), *messages]
+    others = [event for event in messages if not isinstance(event, CancelRequested)]
+    delivered = [event for event in messages if isinstance(event, CancelRequested)]
+    return [*(delivered or [CancelRequested(orjson.loads(requested)["reason"])]), *others]

@@ -8,23 +8,30 @@ from perdure.machine.machine import Machine
 from perdure.ports import Projection
 
 
-def open_state(machine: Machine, now: int) -> tuple[str, int | None]:
-    """Status and wake_at of an instance that has not ended."""
-    running = False
-    wake: int | None = None
+def open_state(machine: Machine, now: int) -> tuple[tuple[str, int | None], int | None]:
+    """Status and wake_at of an instance that has not ended, and its next deadline.
+
+    They differ while an activity is due or runs: wake_at is 0 then, so that a take-over finds it, but
+    timers and the retries of others have their time all the same.
+    """
+    running = due_now = False
+    deadline: int | None = None
     for command in machine.commands.values():
         if command.abandoned:
             continue
         if isinstance(command, RunActivity):
             running = True
-            due = command.due if command.due > now else 0
+            if command.due <= now:
+                due_now = True
+                continue
+            due = command.due
         elif isinstance(command, StartTimer):
-            due = max(command.due, 1)
+            due = command.due if command.due > 0 else 1
         else:
             continue
-        if wake is None or due < wake:
-            wake = due
-    return ("running" if running else "waiting"), wake
+        if deadline is None or due < deadline:
+            deadline = due
+    return ("running" if running else "waiting", 0 if due_now else deadline), deadline
 
 
 def ending_event(ending: EndWorkflow) -> Event:

@@ -10,21 +10,20 @@ from perdure.worker.signal import Signal
 
 
 class Timers:
-    """A heap of (due, instance id, command). Nothing is ever taken out early: what is no longer
-    wanted is recognised when it falls due. `ring` is called with instance id and command; command
-    None means the instance as a whole.
+    """A heap of (due, instance id). Nothing is ever taken out early: what is no longer wanted is
+    recognised when it falls due. `ring` is called with the instance's id.
     """
 
-    def __init__(self, clock: Clock, ring: Callable[[str, int | None], None]) -> None:
+    def __init__(self, clock: Clock, ring: Callable[[str], None]) -> None:
         self._clock = clock
         self._ring = ring
-        self._heap: list[tuple[int, str, int]] = []
+        self._heap: list[tuple[int, str]] = []
         self._wake = Signal()
 
-    def add(self, due: int, instance_id: str, command: int | None = None) -> None:
+    def add(self, due: int, instance_id: str) -> None:
         """`due` in microseconds by the database's clock."""
         first = self._heap[0][0] if self._heap else None
-        heapq.heappush(self._heap, (due, instance_id, command or 0))
+        heapq.heappush(self._heap, (due, instance_id))
         if first is None or due < first:
             self._wake.set()
 
@@ -32,8 +31,7 @@ class Timers:
         while True:
             now = self._clock.now()
             while self._heap and self._heap[0][0] <= now:
-                _, instance_id, command = heapq.heappop(self._heap)
-                self._ring(instance_id, command or None)
+                self._ring(heapq.heappop(self._heap)[1])
             # A microsecond more: rounding down must not wake us just too early, again and again.
             wait = (self._heap[0][0] - now + 1) / 1e6 if self._heap else None
             # The clock is looked at again after a minute, in case the database's has been set.

@@ -67,6 +67,7 @@ class Worker:
         self._draining = False
         self._starts = 0
         self._scope = anyio.CancelScope(shield=True)
+        self._grace = anyio.CancelScope()
         self.clock = Clock()
         attempts = Attempts(settings.retry, self.clock)
         self._pool = ActivityPool(settings.max_activities, settings.max_payload, attempts, self._report)
@@ -109,6 +110,7 @@ class Worker:
             partitions=self._partitions,
             found=self._found,
             room=self._loader.room,
+            advanced=self._advanced,
         )
         self._effects = Effects(self.clock, self._pool, timers, self._horizon, self.dispatcher, self._pump)
 
@@ -161,7 +163,8 @@ class Worker:
         """Drain: let activities end within the grace time, commit, and hand the partitions over."""
         self._draining = True
         self._pool.stop()
-        with anyio.move_on_after(self._settings.drain):
+        with self._grace:
+            self._grace.deadline = anyio.current_time() + self._settings.drain
             while self._pool.active or self._unsaved():
                 await self._progress.wait()
         for actor in self._residents:
@@ -175,6 +178,10 @@ class Worker:
         for actor in self._residents:
             self._residents.remove(actor)
         self._scope.cancel()
+
+    def hurry(self) -> None:
+        """Give the activities under way no more time."""
+        self._grace.cancel()
 
     def holds(self, instance_id: str, workflow: str) -> bool:
         """Whether the instance is in memory here, so that its end will be announced here."""
@@ -255,13 +262,18 @@ class Worker:
             actor.mailbox.append(message)
             self._pump.make_ready(actor)
 
-    def _ring(self, instance_id: str, command_id: int | None) -> None:
+    def _ring(self, instance_id: str) -> None:
         """Something of this instance is due."""
         actor = self._residents.get(instance_id)
         if actor is None:
             self._loader.want(instance_id)
         elif not self._draining:
-            self._effects.fall_due(actor, command_id)
+            self._effects.fall_due(actor)
+
+    def _advanced(self) -> None:
+        """The horizon has moved."""
+        for actor in self._residents:
+            self._effects.set_alarm(actor)
 
     # Instances coming and going.
 
@@ -280,7 +292,7 @@ class Worker:
         """New partitions, or such as stay after all: what was held back in those goes on."""
         for partition in partitions:
             for actor in self._residents.of(partition):
-                self._effects.fall_due(actor, None)
+                self._effects.fall_due(actor)
         self._horizon.gained(partitions, stolen)
         self.inbox.poke()
 
@@ -296,9 +308,11 @@ class Worker:
         return all(actor.idle for actor in self._residents.of(partition))
 
     def _found(self, due: Due, stolen: bool) -> None:
+        if due.instance_id in self._residents:
+            return
         if due.wake_at > self.clock.now():
             self._timers.add(due.wake_at, due.instance_id)
-        elif due.instance_id not in self._residents:
+        else:
             self._loader.want(due.instance_id, stolen=stolen)
 
     def _loaded(self, actor: Actor, messages: list[Event]) -> None:
