@@ -50,4 +50,4 @@ def install() -> None:
         return outcomes
 
     module._write = killing_write
-    store.commit = killing_commit
+    setattr(store, "commit", killing_commit)  # noqa: B010 - the module does not export what it uses

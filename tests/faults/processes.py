@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
+import pytest
 
 #: Seconds after which a condition that has not come true never will.
 PATIENCE = 20.0
@@ -162,3 +163,25 @@ def crew(place: Path, backend: str) -> Generator[Crew]:
         yield one
     finally:
         one.close()
+
+
+def side_by_side(scenario: Callable[[Path, str], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """A test that plays the scenario at once with workers under asyncio and with workers under trio.
+
+    They wait more than they work, so that takes little longer than one of them.
+    """
+
+    @pytest.mark.parametrize("anyio_backend", ["asyncio"])  # that of the test's own process
+    async def test(tmp_path: Path, anyio_backend: str) -> None:
+        async def one(backend: str) -> None:
+            place = tmp_path / backend
+            place.mkdir()
+            await scenario(place, backend)
+
+        async with anyio.create_task_group() as group:
+            for backend in ("asyncio", "trio"):
+                group.start_soon(one, backend)
+
+    test.__name__ = scenario.__name__
+    test.__doc__ = scenario.__doc__
+    return test

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -13,7 +14,7 @@ from faults import effects, errands, nasty
 from faults.database import Database, check_streams
 from faults.errands import nap, ticks
 from faults.nasty import bomb, fine, giver, raiser, taker
-from faults.processes import crew, until
+from faults.processes import crew, side_by_side, until
 from perdure import App, InvalidInput, PerdureError, StoreError, WorkflowFailed
 
 
@@ -29,11 +30,12 @@ def database(tmp_path: Path) -> Database:
     return Database(tmp_path / "perdure.db")
 
 
-@pytest.mark.parametrize("argument", [float("nan"), float("inf"), "text", object(), None])
-async def test_arguments_that_do_not_fit(url: str, database: Database, argument: float) -> None:
+async def test_arguments_that_do_not_fit(url: str, database: Database) -> None:
+    arguments: list[Any] = [float("nan"), float("inf"), "text", object(), None]
     async with App(url, workflows=[fine]) as app:
-        with pytest.raises(InvalidInput, match="number"):
-            await app.start(fine, argument)
+        for argument in arguments:
+            with pytest.raises(InvalidInput, match="number"):
+                await app.start(fine, argument)
         assert database.statuses() == {} and database.events() == []
 
 
@@ -44,34 +46,30 @@ async def test_an_oversized_argument(url: str, database: Database) -> None:
         assert database.statuses() == {}
 
 
-@pytest.mark.parametrize("what", list(nasty.VALUES))
-async def test_results_that_cannot_be_stored(url: str, database: Database, tmp_path: Path, what: str) -> None:
+async def test_results_that_cannot_be_stored(url: str, database: Database, tmp_path: Path) -> None:
     """The step fails at once, with the first attempt; so does a workflow with such a result."""
     async with App(url, workflows=[taker, giver, fine], max_payload=1_000_000) as app:
-        for workflow in (taker, giver):
-            with pytest.raises(WorkflowFailed) as caught:
-                await (await app.start(workflow, what)).result(timeout=8)
-            assert isinstance(caught.value.error, InvalidInput)
-        assert effects.count(tmp_path / "effects", "start", "give") == 1
+        for what in nasty.VALUES:
+            for workflow in (taker, giver):
+                with pytest.raises(WorkflowFailed) as caught:
+                    await (await app.start(workflow, what)).result(timeout=8)
+                assert isinstance(caught.value.error, InvalidInput), what
+        assert effects.count(tmp_path / "effects", "start", "give") == len(nasty.VALUES)
         assert await (await app.start(fine, 1.5)).result(timeout=5) == 1.5
     check_streams(database.events())
 
 
-@pytest.mark.parametrize("what", ["unspeakable", "arguments", "surrogate", "group", "long"])
-async def test_errors_that_cannot_be_stored(url: str, database: Database, what: str) -> None:
-    async with App(url, workflows=[bomb, fine]) as app:
-        with pytest.raises(WorkflowFailed):
-            await (await app.start(bomb, what)).result(timeout=5)
+async def test_errors_that_cannot_be_stored(url: str, database: Database) -> None:
+    """Of activities, and of workflows themselves."""
+    async with App(url, workflows=[bomb, raiser, fine]) as app:
+        for what in ("unspeakable", "arguments", "surrogate", "group", "long"):
+            with pytest.raises(WorkflowFailed):
+                await (await app.start(bomb, what)).result(timeout=5)
+        for what in ("unspeakable", "arguments"):
+            with pytest.raises(WorkflowFailed):
+                await (await app.start(raiser, what)).result(timeout=5)
         assert await (await app.start(fine, 1.5)).result(timeout=5) == 1.5
     check_streams(database.events())
-
-
-@pytest.mark.parametrize("what", ["unspeakable", "arguments"])
-async def test_a_workflow_that_ends_with_such_an_error(url: str, what: str) -> None:
-    async with App(url, workflows=[raiser, fine]) as app:
-        with pytest.raises(WorkflowFailed):
-            await (await app.start(raiser, what)).result(timeout=5)
-        assert await (await app.start(fine, 1.5)).result(timeout=5) == 1.5
 
 
 async def test_a_workflow_that_nobody_here_knows_waits(
@@ -166,6 +164,7 @@ async def test_damaged_events(url: str, database: Database) -> None:
     check_streams(database.events())
 
 
+@side_by_side
 async def test_a_database_that_is_damaged_while_it_is_used(tmp_path: Path, anyio_backend_name: str) -> None:
     """Nothing can go on, and nothing may go on quietly: either the process ends, or it says why it waits."""
     with crew(tmp_path, anyio_backend_name) as workers:

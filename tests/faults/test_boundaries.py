@@ -11,20 +11,20 @@ import pytest
 from faults import effects, killing
 from faults.database import Database, answered, check_streams
 from faults.journey import expected, journey
-from faults.processes import Crew, crew, until
+from faults.processes import Crew, crew, side_by_side, until
 from perdure import App
 
 #: The journey's commits are: started, pack, label, weigh, photograph (or both at once), call that
 #: failed, call, stamp, timer and end. A ninth there may be or not, so it is no place to be killed.
 _COMMITS = range(1, 9)
 _STEPS = range(1, 8)
-#: Before a commit and within it are the same to whoever comes next: one for each backend.
-_UNDONE = {"asyncio": "before", "trio": "within"}
 
 
 def _places(backend: str) -> list[str]:
-    commits = [f"{place}:{n}" for n in _COMMITS for place in (_UNDONE[backend], "after")]
-    return commits + [f"step:{n}" for n in _STEPS]
+    """Each place once, half of them with workers under the one backend, half under the other."""
+    if backend == "asyncio":
+        return [f"before:{n}" for n in _COMMITS] + [f"step:{n}" for n in _STEPS]
+    return [f"within:{n}" for n in _COMMITS] + [f"after:{n}" for n in _COMMITS]
 
 
 async def test_a_kill_at_each_boundary(
@@ -94,6 +94,7 @@ async def _take_over(workers: Crew, place: str) -> None:
     assert len(ends) <= 7 + 2
 
 
+@side_by_side
 async def test_a_killer_activity_comes_to_an_end(tmp_path: Path, anyio_backend_name: str) -> None:
     """Each attempt takes its worker down: after some deaths the step fails, rather than go on for ever."""
     with crew(tmp_path, anyio_backend_name) as workers:

@@ -12,7 +12,7 @@ import pytest
 from faults import effects
 from faults.database import Database, check_streams
 from faults.errands import beside, errand, guarded, nap, ticks
-from faults.processes import crew, until
+from faults.processes import crew, side_by_side, until
 from perdure import App, Handle, NotCancellable, Workflow, WorkflowCancelled
 
 _ALL: list[Workflow[..., Any]] = [beside, errand, guarded, nap, ticks]
@@ -144,6 +144,7 @@ async def test_right_after_a_restart_and_while_nobody_works(url: str, database: 
     assert database.inbox() == 0
 
 
+@side_by_side
 async def test_from_a_second_worker_whose_own_it_is_not(tmp_path: Path, anyio_backend_name: str) -> None:
     with crew(tmp_path, anyio_backend_name) as workers:
         first = workers.worker("errands", lease=5, start=tuple(f"nap:n{n}:[60]" for n in range(20)))

@@ -8,7 +8,7 @@ import pytest
 
 from faults import before, effects, later
 from faults.database import Database, check_streams
-from faults.processes import crew, until
+from faults.processes import crew, side_by_side, until
 from perdure import App, NonDeterminism, WorkflowCancelled
 
 
@@ -21,6 +21,7 @@ async def _halfway(workers_url: str, ids: list[str], pause: float) -> None:
         await until(lambda: all(database.kinds(id)[-1] == "StepCompleted" for id in ids))
 
 
+@side_by_side
 async def test_changed_code_is_stuck_until_the_right_code_is_back(tmp_path: Path, anyio_backend_name: str) -> None:
     with crew(tmp_path, anyio_backend_name) as workers:
         database = Database(workers.database)

@@ -17,10 +17,11 @@ import pytest
 from faults import effects
 from faults.database import Database, answered, check_streams
 from faults.errands import errand, nap, ticks
-from faults.processes import crew, until
+from faults.processes import crew, side_by_side, until
 from perdure import App, Handle, StoreUnavailable
 
 
+@side_by_side
 async def test_files_that_may_not_grow(tmp_path: Path, anyio_backend_name: str) -> None:
     with crew(tmp_path, anyio_backend_name) as workers:
         worker = workers.script("crowded", workers.url, anyio_backend_name)
@@ -71,6 +72,7 @@ async def test_a_full_disk(tmp_path: Path, small_disk: Path, monkeypatch: pytest
     assert effects.count(tmp_path / "effects", "start", "tick") == 20
 
 
+@side_by_side
 async def test_a_file_that_may_not_be_written(tmp_path: Path, anyio_backend_name: str) -> None:
     with tempfile.TemporaryDirectory() as name, crew(Path(name), anyio_backend_name) as workers:
         place = Path(name)

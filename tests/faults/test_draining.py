@@ -9,13 +9,14 @@ from pathlib import Path
 from faults import effects
 from faults.database import Database, check_streams
 from faults.errands import errand, ticks
-from faults.processes import crew, until
+from faults.processes import crew, side_by_side, until
 from perdure import App
 
 #: So long that no hand-over in these tests can have waited for it.
 _LEASE = 30.0
 
 
+@side_by_side
 async def test_activities_under_way_end_and_are_recorded(tmp_path: Path, anyio_backend_name: str) -> None:
     with crew(tmp_path, anyio_backend_name) as workers:
         first = workers.worker("errands", lease=_LEASE, serve=True)
@@ -44,6 +45,7 @@ async def test_activities_under_way_end_and_are_recorded(tmp_path: Path, anyio_b
             assert first.errors == [] and second.errors == []
 
 
+@side_by_side
 async def test_a_second_worker_takes_over_at_once(tmp_path: Path, anyio_backend_name: str) -> None:
     with crew(tmp_path, anyio_backend_name) as workers:
         database = Database(workers.database)
@@ -56,6 +58,7 @@ async def test_a_second_worker_takes_over_at_once(tmp_path: Path, anyio_backend_
         await until(lambda: list(database.owners().values()) == [64], "the take-over", patience=3)
 
 
+@side_by_side
 async def test_an_activity_longer_than_the_grace_runs_again_elsewhere(tmp_path: Path, anyio_backend_name: str) -> None:
     with crew(tmp_path, anyio_backend_name) as workers:
         first = workers.worker("errands", lease=_LEASE, drain=0.2, serve=True)
@@ -76,6 +79,7 @@ async def test_an_activity_longer_than_the_grace_runs_again_elsewhere(tmp_path: 
             check_streams(Database(workers.database).events())
 
 
+@side_by_side
 async def test_closing_never_hangs(tmp_path: Path, anyio_backend_name: str) -> None:
     """In a process of its own: a call that nobody answers could not even be cancelled."""
     with crew(tmp_path, anyio_backend_name) as workers:

@@ -11,15 +11,16 @@ import anyio
 from faults import effects
 from faults.database import Database, answered, check_streams
 from faults.journey import expected, journey
-from faults.processes import crew, until
+from faults.processes import crew, side_by_side, until
 from perdure import App
 
 #: The same kills again: PERDURE_SEED=... pytest tests/faults/test_load.py
 _SEED = int(os.environ.get("PERDURE_SEED", "20261121"))
-_ROUNDS = 4
+_ROUNDS = 3
 _STARTS = 40
 
 
+@side_by_side
 async def test_kills_at_random_moments(tmp_path: Path, anyio_backend_name: str) -> None:
     chance = random.Random(f"{_SEED} {anyio_backend_name}")
     print(f"PERDURE_SEED={_SEED}")
@@ -54,6 +55,7 @@ async def test_kills_at_random_moments(tmp_path: Path, anyio_backend_name: str) 
         assert len(accepted) >= _STARTS  # or the kills came too early to mean anything
 
 
+@side_by_side
 async def test_a_restart_that_starts_the_same_ids_again(tmp_path: Path, anyio_backend_name: str) -> None:
     """What every program does that starts its work by id when it comes up: nothing is forgotten."""
     with crew(tmp_path, anyio_backend_name) as workers:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 
 from perdure_adapters.sqlite.migrations import migrate
+from perdure_adapters.sqlite.thread import connect
 
 if __name__ == "__main__":
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
-    connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
+    connection = connect(sys.argv[1])
     sys.stdout.write(" ".join(migrate(connection)) + "\n")
     connection.close()

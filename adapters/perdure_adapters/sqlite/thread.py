@@ -6,6 +6,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ import anyio
 from anyio.lowlevel import current_token
 
 from perdure.errors import StoreError, StoreUnavailable
-from perdure_adapters.sqlite.errors import needs_reopening, translate
+from perdure_adapters.sqlite.errors import code, needs_reopening, translate
 
 T = TypeVar("T")
 
@@ -30,9 +31,9 @@ class _Reply:
 class ConnectionThread:
     """`call` runs a function with the connection as its first argument.
 
-    With `changed`, the connection looks every `poll` seconds, while it has nothing else to do,
-    whether another one has written, and calls `changed` in the event loop if so. (SQLite's
-    data_version is a read of shared memory: 3 microseconds.)
+    With `changed`, the connection looks every `poll` seconds whether another one has written, and
+    calls `changed` in the event loop if so. (SQLite's data_version is a read of shared memory: 3
+    microseconds.)
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class ConnectionThread:
         self._work: queue.SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...], _Reply] | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._version = 0
+        self._closed = False
         token: Any = current_token().native_token
         # asyncio's loop and trio's token each have a thread-safe way in, under its own name.
         self._soon: Callable[..., Any] = getattr(token, "call_soon_threadsafe", None) or token.run_sync_soon
@@ -53,6 +55,8 @@ class ConnectionThread:
 
     async def call(self, work: Callable[..., T], *args: Any) -> T:
         """Raises StoreError and its kinds. Once begun it is not cut off by a cancellation."""
+        if self._closed:
+            raise StoreUnavailable(f"the database {self._path} has been closed; use it inside `async with app`")
         reply = _Reply()
         self._work.put((work, args, reply))
         with anyio.CancelScope(shield=True):
@@ -63,16 +67,21 @@ class ConnectionThread:
         return value
 
     async def close(self) -> None:
+        """Finish what was called for, and end."""
+        self._closed = True
         self._work.put(None)
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._thread.join)
 
     def _run(self) -> None:
+        looked = 0.0
         while True:
+            if self._changed is not None and time.monotonic() - looked >= self._poll:
+                self._look()
+                looked = time.monotonic()
             try:
                 item = self._work.get(timeout=self._poll if self._changed else None)
             except queue.Empty:
-                self._look()
                 continue
             if item is None:
                 break
@@ -124,6 +133,19 @@ class ConnectionThread:
         return self._connection
 
 
+def _write_ahead(connection: sqlite3.Connection) -> str:
+    """Switch to write-ahead logging. SQLite does not wait for others who do so at the same moment."""
+    patience = time.monotonic() + 2
+    while True:
+        try:
+            mode: str = connection.execute("pragma journal_mode = wal").fetchone()[0]
+            return mode
+        except sqlite3.OperationalError as error:
+            if code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > patience:
+                raise
+            time.sleep(0.005)
+
+
 def connect(path: str) -> sqlite3.Connection:
     """A connection with perdure's settings: durable commits, and readers that do not block the writer."""
     if sqlite3.sqlite_version_info < (3, 38):
@@ -131,7 +153,7 @@ def connect(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
     try:
         connection.execute("pragma busy_timeout = 2000")
-        mode = connection.execute("pragma journal_mode = wal").fetchone()[0]
+        mode = _write_ahead(connection)
         if mode != "wal":
             raise StoreUnavailable(f"the database {path} cannot use write-ahead logging; put it on a local disk")
         connection.execute("pragma synchronous = full")

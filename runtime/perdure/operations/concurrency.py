@@ -189,7 +189,7 @@ class TaskGroup:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    ) -> bool | None:
         return await self._group.__aexit__(kind, error, trace)
 
     @overload
