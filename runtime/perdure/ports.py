@@ -176,8 +176,8 @@ class Store(Protocol):
         Losers are found before anything is written, by epochs locked in the same transaction; the
         rest commits. `commit_id` (63 bits) is stored with each event; `again` repeats a commit of
         unknown fate: units it finds written under this very id are COMMITTED. Where the database
-        refuses the batch without telling which unit it is, raises Conflict or another StoreError,
-        having written nothing.
+        refuses the batch without telling which unit it is, raises, having written nothing: Conflict
+        where a sequence number was used already, and another StoreError for a row that will never fit.
         """
         ...
 

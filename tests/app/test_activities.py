@@ -165,6 +165,25 @@ async def test_an_attempt_over_its_timeout_is_retried(url: str) -> None:
     assert log == ["stalls"] * 3
 
 
+async def test_an_activity_cannot_end_its_worker(url: str) -> None:
+    """Else one instance would take down every worker in turn."""
+
+    @activity(retry=Retry(attempts=1))
+    async def leaves() -> None:
+        raise SystemExit(3)
+
+    @workflow
+    async def survives() -> str:
+        try:
+            await leaves()
+        except RetryExhausted as exhausted:
+            return repr(exhausted.error)
+        return "left"
+
+    async with App(url, workflows=[survives]) as app:
+        assert await (await app.start(survives)).result(timeout=10) == "SystemExit(3)"
+
+
 async def test_max_duration_ends_the_retries(url: str) -> None:
     @activity(retry=Retry(attempts=1000, initial=0.05, backoff=1, max_duration=timedelta(milliseconds=200), jitter=0))
     async def hopeless() -> None:

@@ -31,6 +31,8 @@ def translate(error: sqlite3.Error, path: str, *, unknown: bool = False) -> Stor
             "locks it: workers go on by themselves once it works again",
             unknown=unknown,
         )
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+        return Conflict(f"the database {path} holds this row already ({error}); another writer was faster")
     if code(error) in _REFUSED:
-        return Conflict(f"the database {path} refused a row ({error}); this is not retried")
+        return StoreError(f"the database {path} refused a row ({error}); this is not retried")
     return StoreError(f"the database {path} failed: {error}; is it a perdure database, and undamaged?")

@@ -126,7 +126,7 @@ class Scheduler:
                     trap = task.context.run(coroutine.throw, error)
             except StopIteration as stop:
                 task.value = stop.value
-            except (KeyboardInterrupt, SystemExit):
+            except KeyboardInterrupt:
                 raise
             except BaseException as caught:
                 task.error = caught
@@ -157,7 +157,7 @@ class Scheduler:
         for task in list(self.tasks):
             try:
                 task.context.run(task.coroutine.close)
-            except (KeyboardInterrupt, SystemExit):
+            except KeyboardInterrupt:
                 raise
             except BaseException:
                 # A `finally` that awaits gets Cancelled, or Python's "ignored GeneratorExit":

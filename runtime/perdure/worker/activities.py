@@ -160,7 +160,7 @@ class ActivityPool:
             else:
                 value = await self._threads.run(activity.fn, command.args, command.kwargs, context, self._next)
             return self._attempts.completed(command, activity.schema.result, value, self._max_payload)
-        except (KeyboardInterrupt, SystemExit):
+        except KeyboardInterrupt:
             raise
         except BaseException as error:
             cancelled = _cancellation(error)

@@ -16,8 +16,10 @@ from perdure.worker.signal import Signal
 
 logger = logging.getLogger("perdure.worker")
 
-#: Seconds between attempts while the database is out of reach, or while a partition is draining.
-_RETRY = 0.1
+#: Seconds between looks while a partition is draining, and after others have changed something.
+_PAUSE = 0.1
+#: Leases to wait, after partitions would not become quiet, before asking them again.
+_REST = 3
 
 
 class Dispatcher:
@@ -47,6 +49,7 @@ class Dispatcher:
         self.worker_id = worker_id
         self._workflows = workflows
         self._lease = lease
+        self._pause = min(_PAUSE, lease / 10)
         self._gained = gained
         self._lost = lost
         self._quiet = quiet
@@ -60,6 +63,8 @@ class Dispatcher:
         self.leaving: set[int] = set()
         #: The partitions that new instances can be put into.
         self.staying: tuple[int, ...] = ()
+        self._patience = 0.0
+        self._rest = 0.0
         self._stopping = False
 
     async def join(self) -> None:
@@ -74,6 +79,7 @@ class Dispatcher:
         or one of them may have died.
         """
         renewal = current_time() + self._lease / 3
+        retry = self._pause
         while not self._stopping:
             poked = await self._poke.wait_for(min(renewal - current_time(), self._until_next_look()))
             if self._stopping:
@@ -85,15 +91,17 @@ class Dispatcher:
                 else:
                     asked = current_time()
                     await self._act_on(await self._store.census(), asked)
+                retry = self._pause
             except StoreUnavailable as error:
-                logger.warning("cannot renew the lease: %s", error)
-                renewal = current_time() + _RETRY
+                logger.warning("cannot renew the lease, trying again in %.2g s: %s", retry, error)
+                renewal = current_time() + retry
+                retry = min(2 * retry, max(self._lease / 10, self._pause))
             if poked:
-                await sleep(_RETRY)  # whoever writes all the time must not keep us looking all the time
+                await sleep(self._pause)  # whoever writes all the time must not keep us looking all the time
 
     def _until_next_look(self) -> float:
         if self.leaving:
-            return _RETRY
+            return self._pause
         if self._census is None:
             return self._lease
         death = self._membership.next_death(self._census, current_time())
@@ -146,6 +154,8 @@ class Dispatcher:
         aim = plan(self.worker_id, self.epochs, census, dead)
         if aim.claim:
             gained = await self._store.claim(self.worker_id, aim.claim)
+            if self._stopping:
+                return
             for holding in gained:
                 self.epochs[holding.partition] = holding.epoch
             if gained:
@@ -155,22 +165,30 @@ class Dispatcher:
         if dead:
             await self._store.bury(dead)
         self._observed(census)
-        await self._hand_back(len(aim.release))
+        if aim.forsaken:
+            await self._store.release(self.worker_id, aim.forsaken)
+        await self._hand_back(aim.excess)
 
     async def _hand_back(self, excess: int) -> None:
-        """Give up so many partitions, the quiet ones first; the others drain before they go."""
-        if excess <= 0:
-            if self.leaving:  # they stay after all, and what was held back in them goes on
-                staying = list(self.leaving)
-                self.leaving.clear()
-                self._settle()
-                self._gained(staying, frozenset())
-            return
-        quiet = [p for p in self.epochs if self._quiet(p)]
-        going = quiet[:excess]
-        busy = [p for p in self.epochs if p not in quiet]
-        self.leaving = set(busy[: excess - len(going)])
+        """Give up so many partitions, the quiet ones first; others drain before they go.
+
+        A partition that is not quiet within a lease is kept, and left in peace for a while: what is
+        held back in it must not wait for one long activity.
+        """
+        now = current_time()
+        going = [partition for partition in self.epochs if self._quiet(partition)][: max(0, excess)]
+        busy = sorted((p for p in self.epochs if p not in going), key=lambda p: p not in self.leaving)
+        leaving = set(busy[: max(0, excess - len(going))])
+        if leaving and not self.leaving and now >= self._rest:
+            self._patience = now + self._lease
+            self._rest = self._patience + _REST * self._lease
+        if now >= self._patience:
+            leaving = set()
+        staying = [p for p in self.leaving if p in self.epochs and p not in leaving and p not in going]
+        self.leaving = leaving
         self._settle()
+        if staying:  # what was held back in them goes on
+            self._gained(staying, frozenset())
         if going:
             held = [Holding(p, self.worker_id, self.epochs[p]) for p in going]
             self.drop(going)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from perdure.errors import StoreError, StoreUnavailable
+from perdure.errors import Conflict, StoreError, StoreUnavailable
 from perdure.ports import Outcome, Store
 from perdure.worker.signal import Signal
 from perdure.worker.turn import Turn
@@ -80,7 +80,7 @@ class Journal:
                 wait = min(wait * 2, _LONGEST_WAIT)
             except StoreError as error:
                 if len(batch) == 1:
-                    self._settled(batch[0], error)
+                    self._settled(batch[0], Outcome.CONFLICT if isinstance(error, Conflict) else error)
                     return
                 # One of them is at fault, and the database did not say which.
                 middle = len(batch) // 2
