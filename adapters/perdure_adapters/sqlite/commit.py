@@ -95,6 +95,8 @@ def _epochs(connection: sqlite3.Connection, service: str, units: Sequence[Unit])
 def _ids(connection: sqlite3.Connection, select: str, service: str, ids: Sequence[str]) -> set[str]:
     if not ids:
         return set()
+    if len(ids) == 1:
+        return {row[0] for row in connection.execute(f"{select} and id = ?", (service, ids[0]))}
     sql = f"{select} and id in (select value from json_each(?))"
     return {row[0] for row in connection.execute(sql, (service, orjson.dumps(ids).decode()))}
 
