@@ -20,9 +20,10 @@ _LONGEST_WAIT = 1.0
 
 
 class Journal:
-    """`settled` is told each turn's outcome, None for one whose unit the database will never take.
+    """`settled` is told each turn's outcome, or the error for which the database will never take it.
 
-    `refused` is asked, when the database is out of reach, whether a turn gives up rather than wait.
+    `gives_up` is asked, when the database is out of reach, whether a turn fails rather than wait.
+    `refill`, to be set, takes turns that are ready, when the journal has none to write.
     """
 
     def __init__(
@@ -37,10 +38,17 @@ class Journal:
         self._pending: list[Turn] = []
         self._wake = Signal()
         self._writing = False
+        self._waiting = False
+        self.refill: Callable[[], None] = lambda: None
 
     @property
     def busy(self) -> bool:
         return self._writing or bool(self._pending)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for turns, and will ask for them when it is woken."""
+        return self._waiting
 
     @property
     def backlog(self) -> int:
@@ -55,7 +63,11 @@ class Journal:
     async def run(self) -> None:
         while True:
             if not self._pending:
+                self.refill()
+            if not self._pending:
+                self._waiting = True
                 await self._wake.wait()
+                self._waiting = False
                 continue
             batch, self._pending = self._pending, []
             self._writing = True

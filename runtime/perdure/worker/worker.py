@@ -73,6 +73,7 @@ class Worker:
         self._pool = ActivityPool(settings.max_activities, settings.max_payload, attempts, self._report)
         self._journal = Journal(store, self._settled, self._gives_up)
         self._pump = Pump(self.clock, self._journal, self._residents)
+        self._journal.refill = self._pump.take_turns
         timers = self._timers = Timers(self.clock, self._ring)
         self.dispatcher = Dispatcher(
             store,
