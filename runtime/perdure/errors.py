@@ -75,7 +75,7 @@ class _Wrapping(PerdureError):
 
     def __init__(self, message: str = "", *, error: BaseException | None = None) -> None:
         super().__init__(message)
-        self.error = error
+        self.error: BaseException = error if error is not None else PerdureError(message)
         self.__cause__ = error
 
     def __setstate__(self, state: dict[str, Any] | None) -> None:

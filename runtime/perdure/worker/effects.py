@@ -13,7 +13,7 @@ from perdure.worker.pump import Pump
 from perdure.worker.timers import Timers
 from perdure.worker.turn import Turn
 
-#: Microseconds until an instance whose commit is under way is looked at again.
+#: Microseconds until an instance is looked at again that came due while the lease was in doubt.
 _AGAIN = 10_000
 
 
@@ -65,10 +65,9 @@ class Effects:
         if actor.alarm <= now:
             actor.alarm = 0
         if actor.flight is not None:
-            # Some of its commands are not committed yet, and must not take effect before they are.
-            self._timers.add(now + _AGAIN, actor.id)
-            return
+            return  # some commands are not committed yet; `begin` sets the alarm again once they are
         if not self._dispatcher.in_time:
+            self._timers.add(now + _AGAIN, actor.id)  # renewed in the last moment, or soon to be dropped
             return
         later: int | None = None
         for command in list(actor.machine.commands.values()):

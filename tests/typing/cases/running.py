@@ -78,7 +78,7 @@ async def results(app: App) -> Receipt:
     try:
         return await handle.result()
     except WorkflowFailed as failure:
-        assert_type(failure.error, BaseException | None)
+        assert_type(failure.error, BaseException)
         raise
 
 
