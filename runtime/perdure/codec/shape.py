@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Literal, TypeAlias
 
 Kind: TypeAlias = Literal["null", "bool", "int", "float", "str", "array", "object"]
@@ -18,7 +19,7 @@ KINDS: dict[type, Kind] = {
 ALL_KINDS: frozenset[Kind] = frozenset(KINDS.values())
 
 
-class Shape:
+class Shape(ABC):
     """`dump` gives fresh data made of None, bool, int, float, str, list and dict with str keys only.
 
     `load(dump(value)) == value`, also when the data went through JSON text in between. Both raise
@@ -47,11 +48,11 @@ class Shape:
     full_name: str = ""
     """`module:qualified name` of a class, for unions of two classes of one name."""
 
-    def dump(self, value: Any) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def dump(self, value: Any) -> Any: ...
 
-    def load(self, data: Any) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def load(self, data: Any) -> Any: ...
 
     def shared(self, value: Any) -> bool:
         """True when the value fits, is small, can be stored, and is what decoding it would give."""
