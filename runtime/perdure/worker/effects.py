@@ -65,7 +65,9 @@ class Effects:
         if actor.alarm <= now:
             actor.alarm = 0
         if actor.flight is not None:
-            return  # some commands are not committed yet; `begin` sets the alarm again once they are
+            # Some commands are not committed yet, and must not take effect before they are.
+            self._timers.add(now + _AGAIN, actor.id)
+            return
         if not self._dispatcher.in_time:
             self._timers.add(now + _AGAIN, actor.id)  # renewed in the last moment, or soon to be dropped
             return
