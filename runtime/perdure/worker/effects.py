@@ -47,7 +47,10 @@ class Effects:
             elif not command.due or command.due <= self._clock.now():
                 self._run(actor, command)
         if actor.deadline is not None:
-            self.set_alarm(actor)
+            if actor.deadline <= self._clock.now():
+                self.fall_due(actor)  # at once: an idle actor might be evicted before its alarm rings, for ever
+            else:
+                self.set_alarm(actor)
 
     def set_alarm(self, actor: Actor) -> None:
         """Have the actor looked at by its deadline, if that is near; else the horizon comes to it."""
