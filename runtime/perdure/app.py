@@ -7,16 +7,15 @@ import copy
 import logging
 import signal
 import threading
-import time
 import zlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from importlib.metadata import entry_points
-from secrets import randbits, token_hex
 from types import MappingProxyType, ModuleType, TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, overload
 
 import anyio
 import orjson
+from anyio import current_time
 from anyio.abc import TaskGroup
 from attrs import frozen
 
@@ -27,13 +26,16 @@ from perdure.definitions.workflow import Workflow, check_id
 from perdure.durations import Seconds, seconds
 from perdure.errors import InstanceNotFound, InvalidInput, LeaseLost, UnknownWorkflow, UsageError
 from perdure.handle import Handle
-from perdure.identity import new_id, new_incarnation
+from perdure.identity import bits, new_id, new_incarnation
 from perdure.instances import InstanceInfo, Page, Status
 from perdure.machine.events import WorkflowStarted
+from perdure.machine.machine import current
 from perdure.ports import Filter, NewInstance, Outcome, Store, Unit
 from perdure.registry import collect
+from perdure.worker.clock import Clock
+from perdure.worker.settings import Parts, Settings
 from perdure.worker.waiters import Waiters
-from perdure.worker.worker import Settings, Worker
+from perdure.worker.worker import Worker
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,6 +51,7 @@ class Resources:
 
     store: Store
     waiters: Waiters
+    clock: Clock
     worker: Worker | None
     partitions: int
 
@@ -96,7 +99,7 @@ class App:
         self._with_worker = worker
         self._max_payload = _count("max_payload", max_payload, 2**30)
         self._settings = Settings(
-            worker_id=worker_id or token_hex(8),
+            worker_id=worker_id or f"{bits(64):016x}",
             lease=_lease(lease),
             drain=seconds(drain, "drain"),
             retry=retry if retry is not None else Retry(),
@@ -104,6 +107,7 @@ class App:
             max_payload=self._max_payload,
             max_resident=_count("max_resident", max_resident, 10**9),
         )
+        self._parts = Parts()
         self._open: Resources | None = None
         self._group: TaskGroup | None = None
 
@@ -136,17 +140,20 @@ class App:
             raise UsageError("this app is open already; open it once, and share it")
         store = self._make_store(self._url, self._service)
         waiters = Waiters()
-        worker = Worker(store, self._workflows, self._settings, waiters) if self._with_worker else None
+        worker = Worker(store, self._workflows, self._settings, waiters, self._parts) if self._with_worker else None
 
         def changed() -> None:
             waiters.notify_all()
             if worker is not None:
                 worker.changed()
 
+        clock = worker.clock if worker is not None else Clock()
         store.watch(changed)
         await store.open(migrate=self._auto_migrate)
         try:
             partitions = await store.partitions(self._partitions)
+            asked = current_time()
+            clock.set((await store.census()).now, (asked + current_time()) / 2)
             if worker is not None:
                 self._check_partitions(partitions)
                 await worker.join()
@@ -157,7 +164,7 @@ class App:
         await self._group.__aenter__()
         if worker is not None:
             self._group.start_soon(worker.main)
-        self._open = Resources(store, waiters, worker, partitions)
+        self._open = Resources(store, waiters, clock, worker, partitions)
         open_apps.add(id(self))
         return self
 
@@ -189,6 +196,11 @@ class App:
             )
 
     def _resources(self) -> Resources:
+        if current() is not None:
+            raise UsageError(
+                "the app was used inside a workflow, where nothing of it would be recorded; use perdure's own "
+                "operations, or call the app in an @activity"
+            )
         if self._open is None:
             raise UsageError("the app is not open; use it inside `async with app:`")
         return self._open
@@ -243,12 +255,12 @@ class App:
                 return await resources.worker.start(workflow, instance_id, arguments)
             except LeaseLost:
                 pass  # no partition is ours just now: leave it to whoever has them
-        at = time.time_ns() // 1000
+        at = resources.clock.now()
         event = WorkflowStarted(workflow.name, arguments, new_incarnation(), workflow.version, seq=1, at=at)
         new = NewInstance(workflow.name, workflow.version, at)
         partition = zlib.crc32(instance_id.encode()) % resources.partitions
         unit = Unit(instance_id, partition, None, 1, [event.row()], create=new)
-        (outcome,) = await resources.store.commit([unit], randbits(63))
+        (outcome,) = await resources.store.commit([unit], bits(63))
         return outcome is Outcome.COMMITTED
 
     @overload

@@ -57,7 +57,7 @@ class Handle(Generic[T_co]):
             if resources.worker is not None and resources.worker.holds(self._id, self._workflow):
                 await waiter.wait()
             while waiter.ending is None:
-                found = await resources.store.ending(self._id)
+                found = await self._app._resources().store.ending(self._id)
                 if found is None:
                     raise self._not_found()
                 instance, event = found

@@ -1,20 +1,52 @@
-"""Ids and incarnations: what must never be given twice."""
+"""Ids and incarnations, what must never be given twice; and where chance and the time of day come from."""
 
 from __future__ import annotations
 
 import time
-from os import urandom
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from random import Random
+from secrets import randbits
+
+_bits: Callable[[int], int] = randbits
+_time: Callable[[], int] = lambda: time.time_ns() // 1000  # noqa: E731  # it is replaced as one
+
+
+def bits(count: int) -> int:
+    """So many random bits."""
+    return _bits(count)
+
+
+def luck() -> Random:
+    """A generator for what need not be safe, only different."""
+    return Random(_bits(64))
+
+
+def time_of_day() -> int:
+    """This machine's clock, in microseconds since 1970 UTC."""
+    return _time()
 
 
 def new_id() -> str:
     """A UUID of version 7 (RFC 9562): ids made one after the other lie together in the database."""
-    milliseconds = time.time_ns() // 1_000_000
-    chance = int.from_bytes(urandom(10))
-    number = (milliseconds << 80) | (7 << 76) | ((chance >> 68) << 64) | (2 << 62) | (chance & (2**62 - 1))
+    chance = _bits(80)
+    number = (_time() // 1000 << 80) | (7 << 76) | ((chance >> 68) << 64) | (2 << 62) | (chance & (2**62 - 1))
     text = f"{number:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def new_incarnation() -> str:
     """128 random bits, as 32 hex digits."""
-    return urandom(16).hex()
+    return f"{_bits(128):032x}"
+
+
+@contextmanager
+def replaced(bits: Callable[[int], int], time: Callable[[], int]) -> Generator[None]:
+    """For simulations: everything above comes from these, in the whole process."""
+    global _bits, _time
+    before = _bits, _time
+    _bits, _time = bits, time
+    try:
+        yield
+    finally:
+        _bits, _time = before

@@ -53,7 +53,7 @@ class InstanceInfo:
             continued_from=f"{row.id}@{row.run - 1}" if row.run > 1 else None,
             created_at=to_datetime(row.created_at),
             ended_at=None if row.ended_at is None else to_datetime(row.ended_at),
-            wakes_at=to_datetime(row.wake_at) if row.wake_at else None,
+            wakes_at=to_datetime(row.wake_at) if row.wake_at is not None and row.wake_at > 0 else None,
             cancel_requested=row.cancel_requested is not None,
             error=None if row.error is None else Failure.from_json(row.error).rebuild(),
             partition=row.partition,

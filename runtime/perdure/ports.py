@@ -17,6 +17,9 @@ from attrs import define, frozen
 #: (seq, kind, command, name, at, data)
 EventRow: TypeAlias = tuple[int, str, int | None, str, int, str]
 
+#: The wake_at of a stuck instance: whoever takes it over finds it, and tries again with its own code.
+STUCK = -1
+
 
 @frozen
 class NewInstance:
@@ -29,7 +32,10 @@ class NewInstance:
 
 @frozen
 class Projection:
-    """What an instance's stream comes to. `wake_at`: None only a message can move it, 0 work is due."""
+    """What an instance's stream comes to.
+
+    `wake_at`: None only a message can move it, 0 work is due now, `STUCK` only other code can.
+    """
 
     status: str
     wake_at: int | None
@@ -46,7 +52,8 @@ class Unit:
     instance, lose with CANCEL_FIRST to a cancellation recorded on its row; one that ends it for a
     cancellation takes what is left of its requests with it. `inbox` are the requests this unit answers.
     `epoch` None means that the writer owns nothing (a client): then only `create` is allowed, and a
-    request to load the instance goes into the owner's inbox.
+    request to load the instance goes into the owner's inbox. A unit without events gives its `head`, and
+    loses with CONFLICT where the stream has gone on: it may be an old one that arrives late.
     """
 
     instance_id: str
@@ -58,6 +65,7 @@ class Unit:
     projection: Projection | None = None
     unless_cancelled: bool = False
     inbox: Sequence[int] = ()
+    head: int | None = None
 
 
 class Outcome(Enum):
@@ -207,10 +215,10 @@ class Store(Protocol):
     async def load(self, instance_ids: Sequence[str]) -> Sequence[Stored]: ...
 
     async def due(
-        self, partitions: Sequence[int], since: int, until: int, *, stuck: bool, limit: int, after: str
+        self, partitions: Sequence[int], since: int, until: int, *, limit: int, after: Due | None
     ) -> Sequence[Due]:
-        """Instances with `since` <= wake_at < `until`, and with `stuck` those that are stuck (as due
-        at 0), in order of id, from the first after `after`.
+        """Instances with `since` <= wake_at < `until`, in order of (partition, wake_at, id), from the
+        first behind `after`.
         """
         ...
 
@@ -218,8 +226,11 @@ class Store(Protocol):
         """Inbox rows of these partitions with an id above `after`, oldest first."""
         ...
 
-    async def dismiss(self, request_ids: Sequence[int]) -> None:
-        """Delete inbox rows that need no event."""
+    async def dismiss(self, request_ids: Sequence[int], epochs: Mapping[int, int]) -> None:
+        """Delete inbox rows that need no event, where their partition still has the epoch given here.
+
+        Who has lost a partition may have read the row, but its new owner has to act on it.
+        """
         ...
 
     async def move(self, instance_id: str, held: Holding, partition: int) -> bool:

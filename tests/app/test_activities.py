@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from perdure import (
     Retry,
     RetryExhausted,
     TerminalError,
-    UsageError,
     WorkflowFailed,
     activity,
     activity_info,
@@ -242,28 +240,6 @@ async def test_a_local_error_class_becomes_activity_failed_live_too(url: str) ->
         assert (await (await app.start(sees)).result(timeout=10)).endswith("Local")
 
 
-async def test_sync_activities_run_in_threads_and_time_out(url: str) -> None:
-    release = threading.Event()
-
-    @activity(timeout=0.05, retry=Retry(attempts=1))
-    def blocks() -> str:
-        release.wait(10)
-        return threading.current_thread().name
-
-    @workflow
-    async def sync() -> str:
-        try:
-            return await blocks()
-        except RetryExhausted as error:
-            return type(error.error).__name__
-
-    async with App(url, workflows=[sync]) as app:
-        assert await (await app.start(sync)).result(timeout=10) == "TimeoutError"
-        release.set()
-        name = await (await app.start(sync)).result(timeout=10)
-        assert name != threading.main_thread().name
-
-
 async def test_no_more_activities_at_once_than_allowed(url: str) -> None:
     running = most = 0
 
@@ -384,17 +360,3 @@ async def test_an_activity_longer_than_the_lease_runs_once(tmp_path: Path) -> No
     async with App(url, workflows=[patient], lease=0.3) as app, App(url, workflows=[patient], lease=0.3):
         await (await app.start(patient)).result(timeout=10)
     assert log == ["long"]
-
-
-def test_a_retry_policy_is_checked() -> None:
-    wrong: Any
-    for wrong in ({"attempts": 0}, {"initial": -1}, {"backoff": 0.5}, {"jitter": 2}, {"give_up_on": (int,)}):
-        with pytest.raises((UsageError, InvalidInput), match=next(iter(wrong))):
-            Retry(**wrong)
-
-
-def test_delays_grow_to_their_cap_with_jitter_in_bounds() -> None:
-    policy = Retry(initial=1, backoff=2, max_interval=5, jitter=0.1)
-    assert [policy.delay(attempt, 0.5) for attempt in (1, 2, 3, 4, 50)] == [1, 2, 4, 5, 5]
-    assert policy.delay(1, 0) == pytest.approx(0.9)
-    assert policy.delay(1, 1) == pytest.approx(1.1)

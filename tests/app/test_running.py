@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anyio
 import pytest
 
@@ -12,6 +14,7 @@ from perdure import (
     InstanceNotFound,
     InvalidInput,
     NotDurableWarning,
+    StoreError,
     UnknownWorkflow,
     UsageError,
     Workflow,
@@ -19,6 +22,7 @@ from perdure import (
     activity,
     gather,
     info,
+    patched,
     sleep,
     workflow,
 )
@@ -167,6 +171,40 @@ async def test_what_is_unknown_says_so(url: str) -> None:
                 await ask()
     with pytest.raises(UsageError, match="not open"):
         await app.start(sums, 1)
+
+
+async def test_an_app_cannot_be_used_inside_a_workflow(url: str) -> None:
+    apps: list[App] = []
+
+    @workflow
+    async def meddles() -> str:
+        said = []
+        for use in (lambda: apps[0].start(sums, 1), apps[0].find, apps[0].handle(sums, "a").result):
+            try:
+                await use()
+            except UsageError as error:
+                said.append(str(error))
+        return " ".join(said)
+
+    async with App(url, workflows=[meddles, sums]) as app:
+        apps.append(app)
+        said = await (await app.start(meddles)).result(timeout=10)
+        assert said.count("inside a workflow") == 3
+        assert len(await app.find(workflow="sums")) == 0
+
+
+async def test_text_that_no_database_takes_harms_nobody(tmp_path: Path) -> None:
+    @workflow
+    async def names(name: str) -> bool:
+        return patched(name)
+
+    async with App(f"sqlite:///{tmp_path}/perdure.db", workflows=[names]) as app:
+        for wrong in ("\ud800", "", "x" * 201):
+            with pytest.raises((UsageError, InvalidInput, WorkflowFailed)):
+                await (await app.start(names, wrong)).result(timeout=10)
+        with pytest.raises(StoreError, match="surrogate"):
+            await app.find(workflow="\ud800")
+        assert await (await app.start(names, "fine")).result(timeout=10) is True
 
 
 async def test_find_pages_through_instances(url: str) -> None:

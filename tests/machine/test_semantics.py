@@ -346,3 +346,20 @@ def test_closing_runs_finally_but_lets_nothing_out() -> None:
     driver.machine.close()
     assert notes == ["finally"]
     assert driver.machine.last == before
+
+
+def test_a_task_group_takes_no_tasks_after_its_block() -> None:
+    async def program() -> str:
+        async with TaskGroup() as group:
+            group.start_soon(step_a)
+        try:
+            group.start_soon(step_b())
+        except UsageError as error:
+            return str(error)
+        return "taken"
+
+    driver = run(program)
+    driver.answer(driver.open[0])
+    ending = driver.machine.ending
+    assert isinstance(ending, CompleteWorkflow)
+    assert "block is over" in ending.result

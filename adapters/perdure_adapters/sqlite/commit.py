@@ -79,9 +79,18 @@ def _judge(connection: sqlite3.Connection, service: str, units: Sequence[Unit]) 
             outcomes.append(Outcome.EXISTS)
         elif unit.unless_cancelled and unit.instance_id in flagged:
             outcomes.append(Outcome.CANCEL_FIRST)
+        elif not unit.events and _gone_on(connection, service, unit):
+            outcomes.append(Outcome.CONFLICT)
         else:
             outcomes.append(Outcome.COMMITTED)
     return outcomes
+
+
+def _gone_on(connection: sqlite3.Connection, service: str, unit: Unit) -> bool:
+    if unit.head is None:
+        return False
+    sql = "select 1 from perdure_events where service = ? and instance_id = ? and run = ? and seq = ?"
+    return connection.execute(sql, (service, unit.instance_id, unit.run, unit.head + 1)).fetchone() is not None
 
 
 def _epochs(connection: sqlite3.Connection, service: str, units: Sequence[Unit]) -> dict[int, int]:

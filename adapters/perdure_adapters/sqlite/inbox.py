@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import orjson
 
@@ -29,9 +29,14 @@ def requests(
     return [Request(*row) for row in rows]
 
 
-def dismiss(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
+def dismiss(connection: sqlite3.Connection, service: str, ids: Sequence[int], epochs: Mapping[int, int]) -> None:
     with transaction(connection):
-        connection.execute(f"delete from perdure_inbox where id in {_IN}", (orjson.dumps(list(ids)).decode(),))
+        known = connection.execute('select "partition", epoch from perdure_partitions where service = ?', (service,))
+        ours = [partition for partition, epoch in known if epochs.get(partition) == epoch]
+        connection.execute(
+            f'delete from perdure_inbox where id in {_IN} and "partition" in {_IN}',
+            (orjson.dumps(list(ids)).decode(), orjson.dumps(ours).decode()),
+        )
 
 
 def request_cancel(connection: sqlite3.Connection, service: str, instance_id: str, data: str) -> None:

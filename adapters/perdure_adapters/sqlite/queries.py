@@ -15,6 +15,7 @@ _INSTANCE = (
 )
 _EVENT = "e.seq, e.kind, e.command, e.name, e.at, e.data"
 _IN = "(select value from json_each(?))"
+_BEHIND = "and (wake_at, id) > (?, ?)"
 
 
 def _json(values: Iterable[object]) -> str:
@@ -109,22 +110,23 @@ def due(
     partitions: Sequence[int],
     since: int,
     until: int,
-    stuck: bool,
     limit: int,
-    after: str,
+    after: Due | None,
 ) -> list[Due]:
-    sql = (
-        'select id, "partition", wake_at from perdure_instances '
-        'where service = ?1 and "partition" in (select value from json_each(?2)) '
-        "and wake_at is not null and wake_at >= ?3 and wake_at < ?4 and id > ?6 "
-    )
-    if stuck:
-        sql += (
-            "union all select id, \"partition\", 0 from perdure_instances where service = ?1 and status = 'stuck' "
-            "and status in ('failed', 'cancelled', 'compensating', 'stuck') "
-            'and "partition" in (select value from json_each(?2)) and id > ?6 '
+    """Partition by partition, as the index is ordered: so a page costs what it holds, however much is due."""
+    found: list[Due] = []
+    for partition in sorted(partitions):
+        if after is not None and partition < after.partition:
+            continue
+        first = (after.wake_at, after.instance_id) if after is not None and partition == after.partition else None
+        sql = (
+            'select id, "partition", wake_at from perdure_instances where service = ? and "partition" = ? '
+            f"and wake_at is not null and wake_at >= ? and wake_at < ? {'' if first is None else _BEHIND} "
+            "order by wake_at, id limit ?"
         )
-    rows = connection.execute(
-        f"select * from ({sql}) order by id limit ?5", (service, _json(partitions), since, until, limit, after)
-    )
-    return [Due(*row) for row in rows]
+        lowest = since if first is None else max(since, first[0])
+        values = (service, partition, lowest, until, *(first or ()), limit - len(found))
+        found += [Due(*row) for row in connection.execute(sql, values)]
+        if len(found) >= limit:
+            break
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +76,8 @@ class SQLiteStore:
     async def request_cancel(self, instance_id: str, data: str) -> None:
         await self._write(inbox.request_cancel, self._service, instance_id, data)
 
-    async def dismiss(self, request_ids: Sequence[int]) -> None:
-        await self._write(inbox.dismiss, request_ids)
+    async def dismiss(self, request_ids: Sequence[int], epochs: Mapping[int, int]) -> None:
+        await self._write(inbox.dismiss, self._service, request_ids, epochs)
 
     async def instance(self, instance_id: str) -> InstanceRow | None:
         row: InstanceRow | None = await self._read(queries.instance, self._service, instance_id)
@@ -100,11 +100,9 @@ class SQLiteStore:
         return found
 
     async def due(
-        self, partitions: Sequence[int], since: int, until: int, *, stuck: bool, limit: int, after: str
+        self, partitions: Sequence[int], since: int, until: int, *, limit: int, after: Due | None
     ) -> Sequence[Due]:
-        found: Sequence[Due] = await self._read(
-            queries.due, self._service, partitions, since, until, stuck, limit, after
-        )
+        found: Sequence[Due] = await self._read(queries.due, self._service, partitions, since, until, limit, after)
         return found
 
     async def requests(self, partitions: Sequence[int], limit: int, after: int) -> Sequence[Request]:

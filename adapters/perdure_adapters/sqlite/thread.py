@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import anyio
 from anyio.lowlevel import current_token
 
-from perdure.errors import StoreError, StoreUnavailable
+from perdure.errors import PerdureError, StoreError, StoreUnavailable
 from perdure_adapters.sqlite.errors import code, needs_reopening, translate
 
 T = TypeVar("T")
@@ -88,9 +88,10 @@ class ConnectionThread:
             work, args, reply = item
             try:
                 reply.value = work(self._connect(), *args)
-            except sqlite3.Error as error:
-                reply.error = self._failed(error)
-            except BaseException as error:  # the caller's to handle, whatever it is
+            except Exception as error:
+                self._recover(error)
+                reply.error = _as_store_error(error, self._path)
+            except BaseException as error:  # the caller's to handle
                 reply.error = error
             self._tell(reply.ready.set)
         if self._connection is not None:
@@ -100,17 +101,19 @@ class ConnectionThread:
         with contextlib.suppress(RuntimeError):  # the loop is gone, and whoever waited with it
             self._soon(callback)
 
-    def _failed(self, error: sqlite3.Error) -> StoreError:
+    def _recover(self, error: Exception) -> None:
+        """Leave the connection without a transaction, or leave the connection."""
         connection = self._connection
-        if connection is not None:
+        if connection is None:
+            return
+        with contextlib.suppress(sqlite3.Error):
+            if connection.in_transaction:
+                connection.rollback()
+        cause = error.__cause__ if isinstance(error, StoreError) else error
+        if isinstance(cause, sqlite3.Error) and needs_reopening(cause):
             with contextlib.suppress(sqlite3.Error):
-                if connection.in_transaction:
-                    connection.rollback()
-            if needs_reopening(error):
-                with contextlib.suppress(sqlite3.Error):
-                    connection.close()
-                self._connection = None
-        return translate(error, self._path)
+                connection.close()
+            self._connection = None
 
     def _look(self) -> None:
         if self._connection is None:
@@ -131,6 +134,17 @@ class ConnectionThread:
                 self._connection.execute("pragma query_only = on")
             self._version = self._connection.execute("pragma data_version").fetchone()[0]
         return self._connection
+
+
+def _as_store_error(error: Exception, path: str) -> Exception:
+    if isinstance(error, PerdureError):
+        return error
+    if isinstance(error, sqlite3.Error):
+        return translate(error, path)
+    if isinstance(error, MemoryError):
+        return StoreUnavailable(f"there is no memory left to use the database {path} with")
+    # A value that SQLite cannot take: a lone surrogate, a number beyond 64 bits ...
+    return StoreError(f"the database {path} cannot take this ({type(error).__name__}: {error}); this is not retried")
 
 
 def _write_ahead(connection: sqlite3.Connection) -> str:

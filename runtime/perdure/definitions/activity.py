@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
+from perdure.definitions.ambient import stand_ins
 from perdure.definitions.calls import ActivityCall
 from perdure.definitions.retry import Retry
 from perdure.definitions.schema import Schema, check_function, check_name
@@ -50,8 +51,9 @@ class Activity(Generic[P, R]):
         """Raises InvalidInput, inside a workflow, when the arguments do not fit their annotations."""
         machine = current()
         if machine is None:
-            plain: Coroutine[None, None, R] = self._fn(*args, **kwargs)
-            return plain
+            plain: Callable[..., Any] = stand_ins.get(self._fn, self._fn) if self.is_async else self._fn
+            coroutine: Coroutine[None, None, R] = plain(*args, **kwargs)
+            return coroutine
         return ActivityCall(self, *self.schema.parameters.copy(args, kwargs, max_payload=machine.max_payload))
 
     def options(self, *, retry: Retry | None = None, timeout: Seconds | None = None) -> Self:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
+from typing import Any
 
 from attrs import frozen
 
@@ -26,6 +27,9 @@ class ActivityInfo:
 
 #: Tells, when asked, which activity is running; asking is rare, and making the answer not free.
 running_activity: ContextVar[Callable[[], ActivityInfo]] = ContextVar("perdure_activity")
+
+#: What runs in an activity's place, in tests, by the function it was made of.
+stand_ins: dict[Callable[..., Any], Callable[..., Coroutine[Any, Any, Any]]] = {}
 
 #: The apps open in this process, to warn of workflows that are called as plain functions.
 open_apps: set[int] = set()

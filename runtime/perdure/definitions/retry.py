@@ -57,9 +57,8 @@ class Retry:
         """Seconds to wait after failed attempt number `attempt`; `luck` in [0, 1) places the jitter."""
         longest = seconds(self.max_interval, "max_interval")
         wait = seconds(self.initial, "initial")
-        for _ in range(attempt - 1):
-            if wait >= longest or wait == 0:
-                break
-            wait *= self.backoff
-        wait = min(wait, longest)
+        try:
+            wait = min(longest, wait * float(self.backoff) ** (attempt - 1))
+        except OverflowError:
+            wait = longest if wait else 0.0
         return wait * (1 + self.jitter * (2 * luck - 1))

@@ -21,12 +21,13 @@ class Group:
     order in which they happened, for `failure()` of the operation built on the group.
     """
 
-    __slots__ = ("errors", "join", "left", "machine", "scope", "task")
+    __slots__ = ("errors", "join", "left", "machine", "over", "scope", "task")
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.errors: list[BaseException] = []
         self.left = 0
+        self.over = False
         self.join: Join | None = None
 
     async def __aenter__(self) -> Self:
@@ -47,6 +48,7 @@ class Group:
             self.machine.cancel(self.scope)
         self.ended(task)
         if self.left == 0 and self.join is not None:
+            self.over = True
             self.machine.resolve(self.join)
 
     def ended(self, task: Task) -> None:
@@ -66,6 +68,7 @@ class Group:
         if self.left:
             self.join = Join()
             await self.join
+        self.over = True
         self.task.scope = self.scope.parent or self.scope
         if error is not None and not isinstance(error, Cancelled):
             self.errors.insert(0, error)

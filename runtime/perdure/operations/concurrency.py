@@ -107,7 +107,7 @@ async def race(**branches: Awaitable[T]) -> Winner[T]:
     """Run branches at once; the first to end wins, the others are cancelled and waited for.
 
     A tie goes to the one whose event comes first in the stream. The first to end with an error
-    ends the race with that error.
+    ends the race with that error; so does a loser's error while it cleans up.
     """
     machine = workflow_machine("race")
     if not branches:
@@ -198,6 +198,10 @@ class TaskGroup:
     def start_soon(self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Task[T]: ...
     def start_soon(self, target: Any, /, *args: Any, **kwargs: Any) -> Task[Any]:
         """Start a task: an awaitable, or a function with its arguments."""
+        if self._group.over:
+            if isinstance(target, Coroutine):
+                target.close()
+            raise UsageError("this TaskGroup's block is over; start its tasks inside the block")
         awaitable = target if isinstance(target, Awaitable) else target(*args, **kwargs)
         scope = Scope(self._group.scope)
         return Task(self._group.machine, self._group.spawn(awaitable, scope), scope)

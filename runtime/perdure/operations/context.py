@@ -58,8 +58,8 @@ def patched(change: str, /) -> bool:
     history passed it before; the answer is recorded and stays the same for the whole run. Keep
     the old branch until no instance started before the change is left.
     """
-    if not isinstance(change, str) or not change:
-        raise UsageError(f"patched({change!r}): give the change a name, and use it for this change only")
+    if not isinstance(change, str) or not change.isprintable() or not 0 < len(change) <= 200:
+        raise UsageError(f"patched({change!r}): give the change a name of 1 to 200 printable characters, for it only")
     return workflow_machine("patched").patched(change)
 
 

@@ -18,8 +18,8 @@ from typing import TypeAlias
 import anyio
 import pytest
 
-from perdure.errors import InstanceNotFound, NotCancellable, StoreError
-from perdure.ports import EventRow, Filter, Holding, NewInstance, Outcome, Projection, Store, Unit
+from perdure.errors import InstanceNotFound, NotCancellable, StoreError, StoreUnavailable
+from perdure.ports import STUCK, Due, EventRow, Filter, Holding, NewInstance, Outcome, Projection, Store, Unit
 
 Database: TypeAlias = Callable[..., Store]
 Opening: TypeAlias = Callable[..., AbstractAsyncContextManager[Store]]
@@ -116,6 +116,32 @@ class StoreContract:
             assert list(await store.history("no", None)) == []
             assert list(await store.load(["no"])) == []
 
+    async def test_a_state_without_events_that_arrives_late_is_refused(self, opened: Opening) -> None:
+        async with opened() as store:
+            held = (await own(store))[0]
+            await store.commit([birth("i", 0, held.epoch)], 1)
+            early = Unit("i", 0, held.epoch, 1, [], projection=Projection("waiting", 5), head=1)
+            assert list(await store.commit([early], 2)) == [Outcome.COMMITTED]
+            end = Projection("completed", None, 99)
+            await store.commit([more("i", held, event(2), projection=end)], 3)
+            assert list(await store.commit([early], 2, again=True)) == [Outcome.CONFLICT]
+            row = await store.instance("i")
+            assert row is not None
+            assert (row.status, row.ended_at) == ("completed", 99)
+
+    async def test_what_can_never_be_written_is_told_from_what_may_pass(self, opened: Opening) -> None:
+        async with opened() as store:
+            held = (await own(store))[0]
+            lone, huge = birth("lone", 0, held.epoch), birth("huge", 0, held.epoch)
+            lone.events.append((2, "StepCompleted", 1, "\ud800", 1, "1"))
+            huge.events.append((2, "StepCompleted", 2**70, "step", 1, "1"))
+            for bad in (lone, huge):
+                with pytest.raises(StoreError) as caught:
+                    await store.commit([birth("good", 0, held.epoch), bad], 1)
+                assert not isinstance(caught.value, StoreUnavailable)
+                assert await store.instance("good") is None, "all or nothing"
+            assert list(await store.commit([birth("good", 0, held.epoch)], 2)) == [Outcome.COMMITTED]
+
     # Losing.
 
     async def test_a_sequence_number_is_used_once(self, opened: Opening) -> None:
@@ -189,7 +215,9 @@ class StoreContract:
             (request,) = await owner.requests(list(held), 10, 0)
             assert (request.kind, request.instance_id, request.partition) == ("load", "i", 3)
             assert list(await owner.requests([0, 1, 2], 10, 0)) == []
-            await owner.dismiss([request.id])
+            await owner.dismiss([request.id], {request.partition: 0})
+            assert len(await owner.requests([0, 1, 2, 3], 10, 0)) == 1, "who has another epoch has lost the partition"
+            await owner.dismiss([request.id], {n: holding.epoch for n, holding in held.items()})
             assert list(await owner.requests(list(held), 10, 0)) == []
 
     async def test_a_cancellation_is_recorded_once_and_precedes_the_end(self, opened: Opening) -> None:
@@ -257,27 +285,30 @@ class StoreContract:
                 unit.projection = Projection("waiting", wake)
                 await store.commit([unit], number)
             stuck = birth("stuck", 0, held[0].epoch)
-            stuck.projection = Projection("stuck", None, None, "{}")
+            stuck.projection = Projection("stuck", STUCK, None, "{}")
             await store.commit([stuck], 9)
 
-            async def due(partitions: list[int], since: int, until: int, **how: object) -> list[str]:
-                found = await store.due(
-                    partitions,
-                    since,
-                    until,
-                    stuck=bool(how.get("stuck")),
-                    limit=int(str(how.get("limit", 10))),
-                    after=str(how.get("after", "")),
-                )
+            async def due(partitions: list[int], since: int, until: int) -> list[str]:
+                """Page by page, of every size."""
+                found = list(await store.due(partitions, since, until, limit=100, after=None))
+                for limit in (1, 2, 3):
+                    paged: list[Due] = []
+                    while page := await store.due(
+                        partitions, since, until, limit=limit, after=paged[-1] if paged else None
+                    ):
+                        assert len(page) <= limit
+                        paged += page
+                    assert paged == found
                 return [one.instance_id for one in found]
 
-            assert await due([0, 1], 0, 150) == ["i0", "i1", "i2"]
+            assert await due([1, 0], 0, 150) == ["i0", "i2", "i1"]
             assert await due([0], 0, 1000) == ["i0", "i2", "i4"]
-            assert await due([0, 1], 50, 101) == ["i1", "i2"]
-            assert await due([0, 1], 0, 1000, limit=2) == ["i0", "i1"]
-            assert await due([0, 1], 0, 1000, limit=2, after="i1") == ["i2", "i4"]
-            assert await due([0], 0, 60, stuck=True) == ["i0", "stuck"]
-            assert await due([1], 0, 60, stuck=True) == ["i1"]
+            assert await due([0, 1], 50, 101) == ["i2", "i1"]
+            assert await due([0], STUCK, 60) == ["stuck", "i0"]
+            assert await due([1], STUCK, 60) == ["i1"]
+            twins = [birth(id, 1, held[1].epoch) for id in ("c", "a", "b")]
+            await store.commit(twins, 10)
+            assert await due([1], STUCK, 60) == ["a", "b", "c", "i1"]
 
     async def test_find_by_what_is_known(self, opened: Opening) -> None:
         async with opened() as store:
@@ -362,4 +393,4 @@ class StoreContract:
             assert list(await two.commit([birth("i", 0, other.epoch, data='{"n":2}')], 2)) == [Outcome.COMMITTED]
             assert [row.id for row in await two.find(Filter())] == ["i"]
             assert len((await two.census()).members) == 1
-            assert len(await two.due([0], 0, 10, stuck=True, limit=10, after="")) == 1
+            assert len(await two.due([0], 0, 10, limit=10, after=None)) == 1

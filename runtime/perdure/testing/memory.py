@@ -6,14 +6,14 @@ it, as they would share a file. Every method is one transaction: nothing else ru
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import anyio.lowlevel
 import orjson
 from attrs import define, evolve, field
 
-from perdure.errors import Conflict, InstanceNotFound, NotCancellable
+from perdure.errors import Conflict, InstanceNotFound, NotCancellable, StoreError
+from perdure.identity import time_of_day
 from perdure.ports import (
     Census,
     Due,
@@ -46,28 +46,34 @@ class Database:
 _shared: dict[tuple[str, str], Database] = {}
 
 
-def _now() -> int:
-    return time.time_ns() // 1000
-
-
 class MemoryStore:
-    """`memory://` or `memory://name`."""
+    """`memory://` or `memory://name`; or a `database` made elsewhere, with a `clock` of its own (microseconds)."""
 
-    def __init__(self, url: str, service: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        service: str,
+        *,
+        database: Database | None = None,
+        clock: Callable[[], int] = time_of_day,
+    ) -> None:
         name = url.removeprefix("memory://")
-        self._db = _shared.setdefault((name, service), Database()) if name else Database()
+        if database is None:
+            database = _shared.setdefault((name, service), Database()) if name else Database()
+        self.database = database
+        self._now = clock
 
     async def open(self, *, migrate: bool) -> None:
         """There is nothing to open."""
 
     async def close(self) -> None:
-        self._db.watchers = [entry for entry in self._db.watchers if entry[0] is not self]
+        self.database.watchers = [entry for entry in self.database.watchers if entry[0] is not self]
 
     def watch(self, changed: Callable[[], None]) -> None:
-        self._db.watchers.append((self, changed))
+        self.database.watchers.append((self, changed))
 
     def _tell_others(self) -> None:
-        for store, changed in self._db.watchers:
+        for store, changed in self.database.watchers:
             if store is not self:
                 changed()
 
@@ -81,7 +87,8 @@ class MemoryStore:
         ]
         for unit in todo:
             for row in unit.events:
-                if (unit.instance_id, unit.run, row[0]) in self._db.commits:
+                _check(row)
+                if (unit.instance_id, unit.run, row[0]) in self.database.commits:
                     raise Conflict(f"event {row[0]} of instance {unit.instance_id!r} exists; nothing was written")
         for unit in todo:
             self._write(unit, commit_id)
@@ -91,23 +98,26 @@ class MemoryStore:
     def _judge(self, unit: Unit, commit_id: int, again: bool) -> Outcome:
         if again and self._written(unit, commit_id):
             return Outcome.COMMITTED
-        held = self._db.holdings.get(unit.partition)
-        known = self._db.instances.get(unit.instance_id)
+        db = self.database
+        held = db.holdings.get(unit.partition)
+        known = self.database.instances.get(unit.instance_id)
         if unit.epoch is not None and (held is None or held.epoch != unit.epoch):
             return Outcome.FENCED
         if unit.create is not None and known is not None:
             return Outcome.EXISTS
         if unit.unless_cancelled and known is not None and known.cancel_requested is not None:
             return Outcome.CANCEL_FIRST
+        if not unit.events and unit.head is not None and (unit.instance_id, unit.run, unit.head + 1) in db.commits:
+            return Outcome.CONFLICT
         return Outcome.COMMITTED
 
     def _written(self, unit: Unit, commit_id: int) -> bool:
         if not unit.events:
             return False
-        return self._db.commits.get((unit.instance_id, unit.run, unit.events[0][0])) == commit_id
+        return self.database.commits.get((unit.instance_id, unit.run, unit.events[0][0])) == commit_id
 
     def _write(self, unit: Unit, commit_id: int) -> None:
-        db, new, state = self._db, unit.create, unit.projection
+        db, new, state = self.database, unit.create, unit.projection
         if new is not None:
             db.instances[unit.instance_id] = InstanceRow(
                 unit.instance_id,
@@ -143,12 +153,14 @@ class MemoryStore:
                 del db.inbox[request]
 
     def _request(self, partition: int, instance_id: str, kind: str, data: str) -> None:
-        self._db.requests += 1
-        self._db.inbox[self._db.requests] = Request(self._db.requests, partition, instance_id, kind, data)
+        self.database.requests += 1
+        self.database.inbox[self.database.requests] = Request(
+            self.database.requests, partition, instance_id, kind, data
+        )
 
     async def request_cancel(self, instance_id: str, data: str) -> None:
         await anyio.lowlevel.checkpoint()
-        row = self._db.instances.get(instance_id)
+        row = self.database.instances.get(instance_id)
         if row is None:
             raise InstanceNotFound(f"there is no instance {instance_id!r}; check the id")
         if row.ended_at is not None:
@@ -156,34 +168,36 @@ class MemoryStore:
                 f"instance {instance_id!r} has ended already ({row.status}); there is nothing to cancel"
             )
         if row.cancel_requested is None:
-            self._db.instances[instance_id] = evolve(row, cancel_requested=data)
+            self.database.instances[instance_id] = evolve(row, cancel_requested=data)
             self._request(row.partition, instance_id, "cancel", data)
             self._tell_others()
 
-    async def dismiss(self, request_ids: Sequence[int]) -> None:
+    async def dismiss(self, request_ids: Sequence[int], epochs: Mapping[int, int]) -> None:
         await anyio.lowlevel.checkpoint()
-        for request in request_ids:
-            self._db.inbox.pop(request, None)
+        for request_id in request_ids:
+            request = self.database.inbox.get(request_id)
+            if request is not None and self.database.holdings[request.partition].epoch == epochs.get(request.partition):
+                del self.database.inbox[request_id]
 
     async def instance(self, instance_id: str) -> InstanceRow | None:
         await anyio.lowlevel.checkpoint()
-        return self._db.instances.get(instance_id)
+        return self.database.instances.get(instance_id)
 
     async def history(self, instance_id: str, run: int | None) -> Sequence[EventRow]:
         await anyio.lowlevel.checkpoint()
-        row = self._db.instances.get(instance_id)
+        row = self.database.instances.get(instance_id)
         if row is None:
             return []
-        return list(self._db.events.get((instance_id, row.run if run is None else run), ()))
+        return list(self.database.events.get((instance_id, row.run if run is None else run), ()))
 
     async def ending(self, instance_id: str) -> tuple[InstanceRow, EventRow] | None:
         await anyio.lowlevel.checkpoint()
-        row = self._db.instances.get(instance_id)
-        return None if row is None else (row, self._db.events[instance_id, row.run][-1])
+        row = self.database.instances.get(instance_id)
+        return None if row is None else (row, self.database.events[instance_id, row.run][-1])
 
     async def find(self, filter: Filter) -> Sequence[InstanceRow]:
         await anyio.lowlevel.checkpoint()
-        rows = [row for row in self._db.instances.values() if self._fits(row, filter)]
+        rows = [row for row in self.database.instances.values() if self._fits(row, filter)]
         rows.sort(key=lambda row: (row.created_at, row.id), reverse=True)
         return rows[: filter.limit]
 
@@ -192,96 +206,111 @@ class MemoryStore:
             return False
         if filter.after is not None and (row.created_at, row.id) >= filter.after:
             return False
-        arguments = orjson.loads(self._db.events[row.id, row.run][0][5])["input"]
+        arguments = orjson.loads(self.database.events[row.id, row.run][0][5])["input"]
         return all(_at(arguments, path) == wanted for path, wanted in (filter.input or {}).items())
 
     async def load(self, instance_ids: Sequence[str]) -> Sequence[Stored]:
         await anyio.lowlevel.checkpoint()
-        rows = [self._db.instances[id] for id in instance_ids if id in self._db.instances]
-        return [Stored(row, list(self._db.events[row.id, row.run])) for row in rows]
+        rows = [self.database.instances[id] for id in instance_ids if id in self.database.instances]
+        return [Stored(row, list(self.database.events[row.id, row.run])) for row in rows]
 
     async def due(
-        self, partitions: Sequence[int], since: int, until: int, *, stuck: bool, limit: int, after: str
+        self, partitions: Sequence[int], since: int, until: int, *, limit: int, after: Due | None
     ) -> Sequence[Due]:
         await anyio.lowlevel.checkpoint()
-        found = []
-        for row in self._db.instances.values():
-            if row.partition in partitions and row.id > after:
-                if row.wake_at is not None and since <= row.wake_at < until:
-                    found.append(Due(row.id, row.partition, row.wake_at))
-                elif stuck and row.status == "stuck":
-                    found.append(Due(row.id, row.partition, 0))
-        return sorted(found, key=lambda due: due.instance_id)[:limit]
+        found = [
+            Due(row.id, row.partition, row.wake_at)
+            for row in self.database.instances.values()
+            if row.partition in partitions and row.wake_at is not None and since <= row.wake_at < until
+        ]
+        found.sort(key=_place)
+        return [due for due in found if after is None or _place(due) > _place(after)][:limit]
 
     async def requests(self, partitions: Sequence[int], limit: int, after: int) -> Sequence[Request]:
         await anyio.lowlevel.checkpoint()
-        return [row for row in self._db.inbox.values() if row.partition in partitions and row.id > after][:limit]
+        return [row for row in self.database.inbox.values() if row.partition in partitions and row.id > after][:limit]
 
     async def move(self, instance_id: str, held: Holding, partition: int) -> bool:
         await anyio.lowlevel.checkpoint()
-        row = self._db.instances.get(instance_id)
-        if row is None or row.partition != held.partition or self._db.holdings.get(held.partition) != held:
+        row = self.database.instances.get(instance_id)
+        if row is None or row.partition != held.partition or self.database.holdings.get(held.partition) != held:
             return False
-        self._db.instances[instance_id] = evolve(row, partition=partition)
-        for request in list(self._db.inbox.values()):
+        self.database.instances[instance_id] = evolve(row, partition=partition)
+        for request in list(self.database.inbox.values()):
             if request.instance_id == instance_id:
-                self._db.inbox[request.id] = evolve(request, partition=partition)
+                self.database.inbox[request.id] = evolve(request, partition=partition)
         self._request(partition, instance_id, "load", "{}")
         self._tell_others()
         return True
 
     async def partitions(self, wanted: int) -> int:
         await anyio.lowlevel.checkpoint()
-        if not self._db.holdings:
-            self._db.holdings = {number: Holding(number, None, 0) for number in range(wanted)}
-        return len(self._db.holdings)
+        if not self.database.holdings:
+            self.database.holdings = {number: Holding(number, None, 0) for number in range(wanted)}
+        return len(self.database.holdings)
 
     async def census(self) -> Census:
         await anyio.lowlevel.checkpoint()
-        members = sorted(self._db.members.values(), key=lambda member: member.id)
-        return Census(_now(), members, list(self._db.holdings.values()))
+        members = sorted(self.database.members.values(), key=lambda member: member.id)
+        return Census(self._now(), members, list(self.database.holdings.values()))
 
     async def join(self, worker: str, workflows: Sequence[str], lease: int) -> Census:
-        self._db.members[worker] = Member(worker, 1, _now() + lease, tuple(workflows))
+        self.database.members[worker] = Member(worker, 1, self._now() + lease, tuple(workflows))
         self._tell_others()
         return await self.census()
 
     async def renew(self, worker: str, lease: int) -> Census | None:
         await anyio.lowlevel.checkpoint()
-        member = self._db.members.get(worker)
+        member = self.database.members.get(worker)
         if member is None:
             return None
-        self._db.members[worker] = evolve(member, beats=member.beats + 1, expires_at=_now() + lease)
+        self.database.members[worker] = evolve(member, beats=member.beats + 1, expires_at=self._now() + lease)
         return await self.census()
 
     async def claim(self, worker: str, holdings: Sequence[Holding]) -> Sequence[Holding]:
         await anyio.lowlevel.checkpoint()
         gained = []
         for holding in holdings:
-            if self._db.holdings.get(holding.partition) == holding:
+            if self.database.holdings.get(holding.partition) == holding:
                 mine = Holding(holding.partition, worker, holding.epoch + 1)
-                self._db.holdings[holding.partition] = mine
+                self.database.holdings[holding.partition] = mine
                 gained.append(mine)
         return gained
 
     async def release(self, worker: str, holdings: Sequence[Holding]) -> None:
         await anyio.lowlevel.checkpoint()
         for holding in holdings:
-            if self._db.holdings.get(holding.partition) == Holding(holding.partition, worker, holding.epoch):
-                self._db.holdings[holding.partition] = Holding(holding.partition, None, holding.epoch + 1)
+            if self.database.holdings.get(holding.partition) == Holding(holding.partition, worker, holding.epoch):
+                self.database.holdings[holding.partition] = Holding(holding.partition, None, holding.epoch + 1)
         self._tell_others()
 
     async def leave(self, worker: str) -> None:
-        await self.release(worker, [holding for holding in self._db.holdings.values() if holding.owner == worker])
-        self._db.members.pop(worker, None)
+        await self.release(worker, [holding for holding in self.database.holdings.values() if holding.owner == worker])
+        self.database.members.pop(worker, None)
         self._tell_others()
 
     async def bury(self, members: Sequence[Member]) -> None:
         await anyio.lowlevel.checkpoint()
         for member in members:
-            known = self._db.members.get(member.id)
+            known = self.database.members.get(member.id)
             if known is not None and known.beats == member.beats:
-                del self._db.members[member.id]
+                del self.database.members[member.id]
+
+
+def _check(row: EventRow) -> None:
+    """Refuse what a database would refuse."""
+    for value in row:
+        if isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise StoreError(f"event {row[0]}: {error}; this is not retried") from error
+        elif value is not None and not -(2**63) <= value < 2**63:
+            raise StoreError(f"event {row[0]}: {value} takes more than 64 bits; this is not retried")
+
+
+def _place(due: Due) -> tuple[int, int, str]:
+    return due.partition, due.wake_at, due.instance_id
 
 
 def _at(value: object, path: str) -> str | None:

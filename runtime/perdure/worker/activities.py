@@ -19,7 +19,7 @@ import anyio
 from anyio import CancelScope, current_time
 from anyio.abc import TaskGroup
 
-from perdure.definitions.ambient import ActivityInfo, running_activity
+from perdure.definitions.ambient import ActivityInfo, running_activity, stand_ins
 from perdure.machine.commands import RunActivity
 from perdure.machine.events import Event
 from perdure.worker.actor import Actor
@@ -61,20 +61,29 @@ class Step:
 
 
 class ActivityPool:
-    """At most `limit` activities at once. `report` takes what became of each: an event for its actor."""
+    """At most `limit` activities at once. `report` takes what became of each: an event for its actor.
+    None begins unless `admit` says so: the queue may be as old as a pause of the process.
+    """
 
     def __init__(
-        self, limit: int, max_payload: int, attempts: Attempts, report: Callable[[Actor, Event | None], None]
+        self,
+        limit: int,
+        max_payload: int,
+        attempts: Attempts,
+        report: Callable[[Actor, Event | None], None],
+        admit: Callable[[Actor], bool],
     ) -> None:
         self._limit = limit
         self._max_payload = max_payload
         self._attempts = attempts
         self._report = report
+        self._admit = admit
         self._queue: deque[Step] = deque()
         self._idle: list[anyio.Event] = []
         self._runners = 0
         self._threads = Threads()
         self._group: TaskGroup | None = None
+        self._suspensions = 0
         self.active = 0
         self.accepting = True
         self.closing = False
@@ -99,13 +108,21 @@ class ActivityPool:
         """From now on a cancellation from outside is the end, and no activity's failure."""
         self.closing = True
 
+    @property
+    def busy(self) -> bool:
+        return bool(self.active or self._queue)
+
+    @property
+    def _free(self) -> bool:
+        return self.active + self._threads.abandoned < self._limit
+
     def _wake(self) -> None:
         """See to it that somebody takes the next step from the queue."""
-        if not self.accepting or not self._queue:
+        if not self.accepting or not self._queue or not self._free:
             return
         if self._idle:
             self._idle.pop().set()
-        elif self._group is not None and self._runners + self._threads.abandoned < self._limit:
+        elif self._group is not None and self._runners < self._limit:
             self._runners += 1
             self._group.start_soon(self._runner)
 
@@ -117,12 +134,16 @@ class ActivityPool:
     async def _work(self, scope: CancelScope) -> None:
         queue = self._queue
         while True:
-            while queue and self._runners + self._threads.abandoned <= self._limit:
+            asked = -1
+            while queue and self._free:
                 step = queue.popleft()
                 actor = step.actor
-                if step.cancelled or actor.dead:
+                # Asking takes a look at the clock: once is enough while nothing has waited in between.
+                admitted = asked == self._suspensions or self._admit(actor)
+                if step.cancelled or actor.dead or not admitted:
                     actor.steps.pop(step.command.id, None)
                     continue
+                asked = self._suspensions
                 step.scope = scope
                 self.active += 1
                 event: Event | None = None
@@ -155,10 +176,7 @@ class ActivityPool:
         context = copy_context()
         context.run(running_activity.set, step.info)
         try:
-            if activity.is_async:
-                value = await _drive(context.run(activity.fn, *command.args, **command.kwargs), context, self)
-            else:
-                value = await self._threads.run(activity.fn, command.args, command.kwargs, context, self._next)
+            value = await self._call(command, context)
             return self._attempts.completed(command, activity.schema.result, value, self._max_payload)
         except KeyboardInterrupt:
             raise
@@ -175,8 +193,18 @@ class ActivityPool:
             if timeout is not None:
                 scope.deadline = math.inf
 
+    async def _call(self, command: RunActivity, context: Context) -> Any:
+        fn = command.activity.fn
+        stand_in = stand_ins.get(fn) if stand_ins else None
+        if stand_in is not None:
+            return await drive(context.run(stand_in, *command.args, **command.kwargs), context, self)
+        if command.activity.is_async:
+            return await drive(context.run(fn, *command.args, **command.kwargs), context, self)
+        return await self._threads.run(fn, command.args, command.kwargs, context, self._next)
+
     def _next(self) -> None:
         """The step under way has suspended: others must not wait for it."""
+        self._suspensions += 1
         if self._queue:
             self._wake()
 
@@ -192,7 +220,7 @@ def _cancellation(error: BaseException) -> BaseException | None:
 
 
 @coroutine
-def _drive(coroutine: Coroutine[Any, Any, Any], context: Context, pool: ActivityPool) -> Generator[Any, Any, Any]:
+def drive(coroutine: Coroutine[Any, Any, Any], context: Context, pool: ActivityPool) -> Generator[Any, Any, Any]:
     """Await a coroutine in a context of its own, within the present task."""
     run = context.run
     try:

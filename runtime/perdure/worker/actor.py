@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perdure.errors import PerdureError
+from perdure.errors import PerdureError, StoreError
 from perdure.machine.commands import Command, EndWorkflow, RecordPatch, RunActivity, StartTimer
 from perdure.machine.events import ENDINGS, Answer, AttemptFailed, Event, PatchRecorded, StepInterrupted
 from perdure.machine.machine import Machine
@@ -16,6 +16,7 @@ from perdure.worker.turn import Turn
 if TYPE_CHECKING:
     from perdure.worker.activities import Step
     from perdure.worker.starting import Start
+    from perdure.worker.timers import Alarm
 
 
 #: Commands that start something outside once they are committed.
@@ -29,8 +30,8 @@ class Actor:
 
     `mailbox` holds events that have yet to get their place in the stream. `todo` are the commands
     to carry out in the first turn after a rebuild. `state` is the (status, wake_at) last written;
-    `deadline` the earliest time at which something of it falls due, and `alarm` the earliest for
-    which the worker's timers are set (0: none).
+    `deadline` the earliest time at which something of it falls due, and `alarm` the earliest one
+    that is set for it.
     """
 
     __slots__ = (
@@ -69,7 +70,7 @@ class Actor:
         self.todo: list[Command] | None = None
         self.flight: Turn | None = None
         self.deadline: int | None = None
-        self.alarm = 0
+        self.alarm: Alarm | None = None
         self.queued = False
         self.dead = False
         self.used = 0
@@ -84,13 +85,15 @@ class Actor:
         machine = self.machine
         messages = self.mailbox
         self.mailbox = []
-        unit = Unit(self.id, self.partition, self.epoch, self.run, [])
+        unit = Unit(self.id, self.partition, self.epoch, self.run, [], head=self.head)
         turn = Turn(self, unit, messages, [])
         at = now if now > machine.now else machine.now
         try:
             if self.todo is not None:
                 commands, self.todo = self.todo, None
                 self._follow(self._obey(commands, turn), turn, at)
+                if turn.ended:  # what is recorded has ended the code already: a cancellation comes too late
+                    unit.unless_cancelled = False
             for message in messages:
                 if message.request is not None:
                     unit.inbox = [*unit.inbox, message.request]
@@ -99,11 +102,15 @@ class Actor:
                 if machine.expects(message):
                     self._follow([message], turn, at)
         except Exception as error:
-            return self._stuck(turn, error)
+            if self.start is None:
+                return self._stuck(turn, error)
+            self.dead = True  # nothing of it exists yet: whoever wanted to start it is told
+            self.start.settle(StoreError(f"instance {self.id!r} cannot be started: {type(error).__name__}: {error}"))
+            return None
         if self.start is not None:
             unit.create = self.start.new
         if not turn.ended:
-            state, self.deadline = open_state(machine, now)
+            state, self.deadline = open_state(machine, now, self.steps)
             if state != self.state:
                 self.state = state
                 unit.projection = Projection(*state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+from random import Random
 from typing import Any
 
 from perdure.codec import Codec, Failure
@@ -21,10 +21,11 @@ FREE_INTERRUPTIONS = 2
 class Attempts:
     """Applies retry policies. Its chance (jitter) is recorded in the events, as their `due`."""
 
-    def __init__(self, default: Retry, clock: Clock) -> None:
+    def __init__(self, default: Retry, clock: Clock, luck: Random, free: int = FREE_INTERRUPTIONS) -> None:
         self._default = default
         self._clock = clock
-        self._luck = random.Random()
+        self._luck = luck
+        self._free = free
 
     def now(self) -> int:
         return self._clock.now()
@@ -49,7 +50,7 @@ class Attempts:
 
     def interrupted(self, command: RunActivity) -> Event:
         """The worker that ran the activity, as far as one can tell, died."""
-        if command.interruptions < FREE_INTERRUPTIONS:
+        if command.interruptions < self._free:
             return StepInterrupted(command.id, command.name, command.attempt, 0)
         due = self._next(command, self._policy(command), command.attempt)
         if due is None:

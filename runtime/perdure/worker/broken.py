@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from perdure.codec import Failure
 from perdure.machine.events import CancelRequested, Event, WorkflowCancelled
-from perdure.ports import Projection, Unit
+from perdure.ports import STUCK, Projection, Unit
 
 if TYPE_CHECKING:
     from perdure.worker.actor import Actor
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 def stuck(actor: Actor, error: BaseException) -> Unit:
     """Code and history disagree: nothing is appended, and the row says why."""
-    projection = Projection("stuck", None, None, Failure.of(error).to_json())
-    return Unit(actor.id, actor.partition, actor.epoch, actor.run, [], projection=projection)
+    projection = Projection("stuck", STUCK, None, Failure.of(error).to_json())
+    return Unit(actor.id, actor.partition, actor.epoch, actor.run, [], projection=projection, head=actor.head)
 
 
 def cancelled_unrun(actor: Actor, cancellation: CancelRequested, at: int) -> Unit:

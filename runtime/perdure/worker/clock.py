@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from anyio import current_time
+
+#: Microseconds: what a slow answer may make of the estimate.
+_JUMP = 100_000
 
 
 class Clock:
@@ -14,10 +19,14 @@ class Clock:
 
     def __init__(self) -> None:
         self._offset = 0
+        #: Called when the database's clock has been put forward or back.
+        self.jumped: Callable[[], None] = lambda: None
 
     def set(self, database: int, asked_at: float) -> None:
         """The database said `database` to a question asked at monotonic time `asked_at`."""
-        self._offset = database - int(asked_at * 1e6)
+        before, self._offset = self._offset, database - int(asked_at * 1e6)
+        if abs(self._offset - before) > _JUMP:
+            self.jumped()
 
     def now(self) -> int:
         return self._offset + int(current_time() * 1e6)

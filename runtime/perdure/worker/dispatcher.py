@@ -141,7 +141,7 @@ class Dispatcher:
         self._renewed.set()
 
     async def _act_on(self, census: Census, asked: float) -> None:
-        self._clock.set(census.now, asked)
+        self._clock.set(census.now, (asked + current_time()) / 2)
         self._census = census
         self._membership.observe(census, asked)
         truth = {holding.partition: holding for holding in census.holdings}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perdure.machine.commands import RunActivity, StartTimer
-from perdure.machine.events import TimerFired
+from perdure.machine.events import Event, TimerFired
 from perdure.worker.activities import ActivityPool
 from perdure.worker.actor import Actor
 from perdure.worker.clock import Clock
@@ -37,6 +37,7 @@ class Effects:
     def begin(self, turn: Turn) -> None:
         """Carry out the commands of a committed turn."""
         actor = turn.actor
+        now = self._clock.now()
         for command in turn.effects:
             if isinstance(command, StartTimer):
                 continue  # the actor's deadline covers it
@@ -44,10 +45,12 @@ class Effects:
                 step = actor.steps.get(command.id)
                 if step is not None:
                     step.cancel()
-            elif not command.due or command.due <= self._clock.now():
+            elif command.due <= now:
                 self._run(actor, command)
+            elif actor.deadline is None or command.due < actor.deadline:
+                actor.deadline = command.due  # due when the turn was taken, but the clock was put back since
         if actor.deadline is not None:
-            if actor.deadline <= self._clock.now():
+            if actor.deadline <= now:
                 self.fall_due(actor)  # at once: an idle actor might be evicted before its alarm rings, for ever
             else:
                 self.set_alarm(actor)
@@ -55,9 +58,22 @@ class Effects:
     def set_alarm(self, actor: Actor) -> None:
         """Have the actor looked at by its deadline, if that is near; else the horizon comes to it."""
         deadline = actor.deadline
-        if deadline is not None and deadline <= self._horizon.until and not 0 < actor.alarm <= deadline:
-            actor.alarm = deadline
-            self._timers.add(deadline, actor.id)
+        if deadline is not None and deadline <= self._horizon.until:
+            self._look(actor, deadline)
+
+    def _look(self, actor: Actor, at: int) -> None:
+        alarm = actor.alarm
+        if alarm is None or alarm.due > at:
+            if alarm is not None:
+                alarm.off = True
+            actor.alarm = self._timers.add(at, actor.id)
+
+    def due_timers(self, actor: Actor) -> list[Event]:
+        """The firings of timers whose time has come, the earliest first."""
+        now = self._clock.now()
+        due = [one for one in actor.machine.commands.values() if isinstance(one, StartTimer) and one.due <= now]
+        due.sort(key=lambda timer: timer.due)
+        return [TimerFired(timer.id, timer.name) for timer in due]
 
     def fall_due(self, actor: Actor) -> None:
         """Look at everything of the actor whose time has come.
@@ -65,14 +81,12 @@ class Effects:
         There is no commit on this way that would notice a lost lease, so the lease is looked at.
         """
         now = self._clock.now()
-        if actor.alarm <= now:
-            actor.alarm = 0
-        if actor.flight is not None:
-            # Some commands are not committed yet, and must not take effect before they are.
-            self._timers.add(now + _AGAIN, actor.id)
-            return
-        if not self._dispatcher.in_time:
-            self._timers.add(now + _AGAIN, actor.id)  # renewed in the last moment, or soon to be dropped
+        if actor.alarm is not None and actor.alarm.due <= now:
+            actor.alarm = None
+        if actor.flight is not None or actor.todo is not None or not self._dispatcher.in_time:
+            # Some commands are not committed yet, and must not take effect before they are; or the
+            # lease is renewed in the last moment, or soon to be dropped.
+            self._look(actor, now + _AGAIN)
             return
         later: int | None = None
         for command in list(actor.machine.commands.values()):
@@ -83,11 +97,19 @@ class Effects:
                     later = command.due
             elif isinstance(command, RunActivity):
                 self._run(actor, command)
-            else:
-                actor.mailbox.append(TimerFired(command.id, command.name))
-                self._pump.make_ready(actor)
+        fired = self.due_timers(actor)
+        if fired:
+            actor.mailbox += fired
+            self._pump.make_ready(actor)
         actor.deadline = later
         self.set_alarm(actor)
+
+    def admit(self, actor: Actor) -> bool:
+        """Whether an activity of the actor may begin now; if not, it is looked at again soon."""
+        if not self._dispatcher.in_time:
+            self._look(actor, self._clock.now() + _AGAIN)
+            return False
+        return True
 
     def _run(self, actor: Actor, command: RunActivity) -> None:
         """Run the activity, unless it runs already or nobody waits for it any more.

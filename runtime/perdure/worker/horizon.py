@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import anyio
 
 from perdure.errors import StoreUnavailable
-from perdure.ports import Due, Store
+from perdure.ports import STUCK, Due, Store
 from perdure.worker.clock import Clock
 from perdure.worker.signal import Signal
 
@@ -36,6 +36,7 @@ class Horizon:
         found: Callable[[Due, bool], None],
         room: Callable[[], Awaitable[None]],
         advanced: Callable[[], None],
+        window: float = WINDOW,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -43,27 +44,36 @@ class Horizon:
         self._found = found
         self._room = room
         self._advanced = advanced
+        self._window = window
         self._new: dict[int, bool] = {}
         self._wake = Signal()
+        self._jumped = False
+        self.busy = True
         self.until = 0
 
     def gained(self, partitions: Iterable[int], stolen: frozenset[int]) -> None:
+        self.busy = True
         self._new.update((partition, partition in stolen) for partition in partitions)
+        self._wake.set()
+
+    def jumped(self) -> None:
+        """The clock was set: the window has to be where it is now."""
+        self._jumped = True
         self._wake.set()
 
     async def run(self) -> None:
         while True:
             now = self._clock.now()
-            previous, self.until = self.until, now + int(WINDOW * 1e6)
+            self._jumped = False
+            previous, self.until = self.until, now + int(self._window * 1e6)
             self._advanced()
             await self._scan_new(now)
             known = [partition for partition in self._partitions() if partition not in self._new]
-            await self._scan(known, previous, stuck=False)
-            remaining = WINDOW / 2
-            while remaining > 0:
-                before = anyio.current_time()
+            await self._scan(known, previous)
+            end = anyio.current_time() + self._window / 2
+            while (remaining := end - anyio.current_time()) > 0 and not self._jumped:
+                self.busy = bool(self._new)
                 await self._wake.wait_for(remaining)
-                remaining -= anyio.current_time() - before
                 await self._scan_new(self._clock.now())
 
     async def _scan_new(self, now: int) -> None:
@@ -72,13 +82,13 @@ class Horizon:
             some = [partition for partition, how in self._new.items() if how is stolen]
             for partition in some:
                 del self._new[partition]
-            await self._scan(some, 0, stuck=True, stolen=stolen)
+            await self._scan(some, STUCK, stolen=stolen)
 
-    async def _scan(self, partitions: Sequence[int], since: int, *, stuck: bool, stolen: bool = False) -> None:
-        after = ""
+    async def _scan(self, partitions: Sequence[int], since: int, *, stolen: bool = False) -> None:
+        after: Due | None = None
         while partitions:
             try:
-                page = await self._store.due(partitions, since, self.until, stuck=stuck, limit=_PAGE, after=after)
+                page = await self._store.due(partitions, since, self.until, limit=_PAGE, after=after)
             except StoreUnavailable as error:
                 logger.warning("cannot look for what is due: %s", error)
                 await anyio.sleep(_RETRY)
@@ -87,5 +97,5 @@ class Horizon:
                 self._found(due, stolen)
             if len(page) < _PAGE:
                 return
-            after = page[-1].instance_id
+            after = page[-1]
             await self._room()

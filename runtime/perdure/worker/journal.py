@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable, Sequence
 
 import anyio
+from attrs import define, field
 
 from perdure.errors import Conflict, StoreError, StoreUnavailable
+from perdure.identity import bits
 from perdure.ports import Outcome, Store
 from perdure.worker.signal import Signal
 from perdure.worker.turn import Turn
@@ -19,10 +20,20 @@ _FIRST_WAIT = 0.02
 _LONGEST_WAIT = 1.0
 
 
+@define(eq=False)
+class _Batch:
+    """Turns to commit together under one id, by which a repeated commit is recognised."""
+
+    turns: list[Turn]
+    id: int = field(factory=lambda: bits(63))
+    again: bool = False
+
+
 class Journal:
     """`settled` is told each turn's outcome, or the error for which the database will never take it.
 
-    `gives_up` is asked, when the database is out of reach, whether a turn fails rather than wait.
+    `gives_up` is asked, when the database is out of reach, whether a turn fails rather than wait; who
+    waits for it is told there and then.
     `refill`, to be set, takes turns that are ready, when the journal has none to write.
     """
 
@@ -30,7 +41,7 @@ class Journal:
         self,
         store: Store,
         settled: Callable[[Turn, Outcome | StoreError], None],
-        gives_up: Callable[[Turn], bool],
+        gives_up: Callable[[Turn, StoreUnavailable], bool],
     ) -> None:
         self._store = store
         self._settled = settled
@@ -69,46 +80,52 @@ class Journal:
                 await self._wake.wait()
                 self._waiting = False
                 continue
-            batch, self._pending = self._pending, []
+            turns, self._pending = self._pending, []
             self._writing = True
             try:
-                await self._write(batch)
+                await self._write(turns)
             finally:
                 self._writing = False
 
-    async def _write(self, batch: Sequence[Turn]) -> None:
-        """Commit a batch, whatever it takes, under one id, so that a repeated commit is recognised."""
-        commit_id = secrets.randbits(63)
-        again = False
+    async def _write(self, turns: list[Turn]) -> None:
+        """Commit turns, whatever it takes."""
         wait = _FIRST_WAIT
-        while batch:
+        todo = [_Batch(turns)]
+        while todo:
+            batch = todo[0]
             try:
-                outcomes = await self._store.commit([turn.unit for turn in batch], commit_id, again=again)
+                outcomes = await self._store.commit([turn.unit for turn in batch.turns], batch.id, again=batch.again)
             except StoreUnavailable as error:
-                again = again or error.unknown
-                batch = self._remaining(batch, error)
-                logger.warning("cannot commit %d turns, trying again in %.2f s: %s", len(batch), wait, error)
+                batch.again = batch.again or error.unknown
+                for one in todo:
+                    one.turns = self._remaining(one.turns, error, doubt=one.again)
+                todo = [one for one in todo if one.turns]
+                logger.warning("cannot commit %d turns, trying again in %.2f s: %s", len(batch.turns), wait, error)
                 await anyio.sleep(wait)
+                self._pending = self._remaining(self._pending, error)
                 wait = min(wait * 2, _LONGEST_WAIT)
             except StoreError as error:
-                if len(batch) == 1:
-                    self._settled(batch[0], Outcome.CONFLICT if isinstance(error, Conflict) else error)
-                    return
-                # One of them is at fault, and the database did not say which.
-                middle = len(batch) // 2
-                await self._write(batch[:middle])
-                batch = batch[middle:]
-                commit_id, again = secrets.randbits(63), False
+                if len(batch.turns) == 1:
+                    self._settled(batch.turns[0], Outcome.CONFLICT if isinstance(error, Conflict) else error)
+                    del todo[0]
+                else:  # one of them is at fault, and the database did not say which
+                    middle = len(batch.turns) // 2
+                    halves = batch.turns[:middle], batch.turns[middle:]
+                    todo[:1] = [_Batch(half, batch.id, batch.again) for half in halves]
             else:
-                for turn, outcome in zip(batch, outcomes, strict=True):
+                for turn, outcome in zip(batch.turns, outcomes, strict=True):
                     self._settled(turn, outcome)
-                return
+                del todo[0]
 
-    def _remaining(self, batch: Sequence[Turn], error: StoreUnavailable) -> Sequence[Turn]:
-        """Without those whose partition was lost meanwhile, and those that rather fail than wait."""
+    def _remaining(self, turns: Sequence[Turn], error: StoreUnavailable, *, doubt: bool = False) -> list[Turn]:
+        """Without those whose partition was lost meanwhile, and those that rather fail than wait.
+
+        In `doubt` whether they are written, only repeating them can tell, however late the first try arrives.
+        """
         remaining = []
-        for turn in batch:
-            if turn.actor.dead or self._gives_up(turn):
+        for turn in turns:
+            gives_up = self._gives_up(turn, error)
+            if turn.actor.dead or (gives_up and not doubt):
                 self._settled(turn, error)
             else:
                 remaining.append(turn)

@@ -30,7 +30,8 @@ class Loader:
     """`wants` maps ids to what their mailbox shall hold once they are loaded.
 
     `loaded` receives each actor with its mailbox; `broken` an instance that today's code cannot
-    take up, with the reason; `declined` the messages of one that needs no loading or is not ours;
+    take up, with the reason; `declined` the messages of one that needs no loading or is not ours, and
+    whether it has ended (or never was);
     `unknown` one whose workflow is not known here.
     `epochs` gives a copy of the partitions that are ours, with their epochs; `resident` tells who is here.
     """
@@ -61,6 +62,7 @@ class Loader:
         self._unknown = unknown
         self._wants: dict[str, list[Event]] = {}
         self._stolen: set[str] = set()
+        self._loading = False
         self._wake = Signal()
         self._eased = Signal()
 
@@ -70,6 +72,10 @@ class Loader:
         if stolen:
             self._stolen.add(instance_id)
         self._wake.set()
+
+    @property
+    def busy(self) -> bool:
+        return self._loading or bool(self._wants)
 
     async def room(self) -> None:
         """Wait until the instances wanted so far are mostly loaded."""
@@ -82,26 +88,45 @@ class Loader:
     async def run(self) -> None:
         while True:
             if not self._wants:
+                self._loading = False
                 await self._wake.wait()
                 continue
-            ids = list(self._wants)[:_CHUNK]
+            # Whatever is wanted from here on is read again: it may concern what is written meanwhile.
+            wants, stolen = self._next()
+            self._loading = True
             epochs = self._epochs()
             try:
-                found = await self._store.load(ids)
+                found = await self._store.load(list(wants)) if wants else []
             except StoreUnavailable as error:
                 logger.warning("cannot load instances: %s", error)
+                for instance_id, messages in wants.items():
+                    later = self._wants.pop(instance_id, [])
+                    self.want(instance_id, [*messages, *later], stolen=instance_id in stolen)
                 await anyio.sleep(_RETRY)
                 continue
             stored = {one.instance.id: one for one in found}
-            for number, instance_id in enumerate(ids):
-                messages = self._wants.pop(instance_id, [])
-                stolen = instance_id in self._stolen
-                self._stolen.discard(instance_id)
+            for number, (instance_id, messages) in enumerate(wants.items()):
                 if instance_id in stored:
-                    self._take(stored[instance_id], messages, stolen, epochs)
+                    self._take(stored[instance_id], messages, instance_id in stolen, epochs)
+                else:
+                    self._declined(instance_id, messages, True)
                 if number % 10 == 9:
                     await anyio.lowlevel.checkpoint()
             self._eased.set()
+
+    def _next(self) -> tuple[dict[str, list[Event]], set[str]]:
+        """Some of the wants, and which of those instances were stolen; who is here needs no loading."""
+        wants = {}
+        for instance_id in list(self._wants)[:_CHUNK]:
+            messages = self._wants.pop(instance_id)
+            if self._resident(instance_id):
+                self._stolen.discard(instance_id)
+                self._declined(instance_id, messages, False)
+            else:
+                wants[instance_id] = messages
+        stolen = self._stolen & wants.keys()
+        self._stolen -= stolen
+        return wants, stolen
 
     def _take(self, stored: Stored, messages: list[Event], stolen: bool, epochs: Mapping[int, int]) -> None:
         instance = stored.instance

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import anyio
 
@@ -11,6 +12,7 @@ from perdure.worker.clock import Clock
 from perdure.worker.journal import Journal
 from perdure.worker.residents import Residents
 from perdure.worker.signal import Signal
+from perdure.worker.turn import Turn
 
 #: Turns taken before other tasks get the processor: about a millisecond.
 _SLICE = 64
@@ -19,10 +21,13 @@ _BATCH = 512
 
 
 class Pump:
-    def __init__(self, clock: Clock, journal: Journal, residents: Residents) -> None:
+    """`idle_turn` is given a turn with nothing to write; it says whether it has dealt with it."""
+
+    def __init__(self, clock: Clock, journal: Journal, residents: Residents, idle_turn: Callable[[Turn], bool]) -> None:
         self._clock = clock
         self._journal = journal
         self._residents = residents
+        self._idle_turn = idle_turn
         self._ready: deque[Actor] = deque()
         self._wake = Signal()
 
@@ -51,7 +56,7 @@ class Pump:
                 continue
             self._residents.touch(actor)
             turn = actor.turn(now)
-            if turn is not None:
+            if turn is not None and (turn.written or not self._idle_turn(turn)):
                 actor.flight = turn
                 self._journal.add(turn)
         if ready:

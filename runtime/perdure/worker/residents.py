@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from perdure.worker.actor import Actor
 
 
 class Residents:
-    """By id and by partition. Above `limit`, idle actors are let go, those least recently used first."""
+    """By id and by partition. Above `limit`, idle actors are let go, those least recently used first;
+    `evicted` is told.
+    """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, evicted: Callable[[str], None]) -> None:
         self._limit = limit
+        self._evicted = evicted
         self._actors: dict[str, Actor] = {}
         self._partitions: dict[int, dict[str, Actor]] = {}
         self._moment = 0
@@ -58,5 +61,6 @@ class Residents:
         idle = sorted((actor for actor in self._actors.values() if actor.idle), key=lambda actor: actor.used)
         for actor in idle[: len(self._actors) - self._limit * 9 // 10]:
             self.remove(actor)
+            self._evicted(actor.id)
         # Looking through all of them again must wait until a good part of them has been busy.
         self._next_look = self._moment + len(self._actors) // 4

@@ -14,6 +14,10 @@ class Signal:
         self._raised = False
         self._event: anyio.Event | None = None
 
+    @property
+    def raised(self) -> bool:
+        return self._raised
+
     def set(self) -> None:
         self._raised = True
         if self._event is not None:

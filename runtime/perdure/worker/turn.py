@@ -27,3 +27,9 @@ class Turn:
     effects: list[RunActivity | StartTimer]
     ended: bool = False
     stuck: bool = False
+
+    @property
+    def written(self) -> bool:
+        """Whether there is anything to write; after a load there may be nothing but effects."""
+        unit = self.unit
+        return bool(unit.events or unit.projection or unit.inbox or unit.create)

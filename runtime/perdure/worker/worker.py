@@ -6,20 +6,15 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 import anyio
-from attrs import frozen
 
-from perdure.definitions.retry import Retry
 from perdure.definitions.workflow import Workflow
 from perdure.errors import LeaseLost, PerdureError, StoreError, StoreUnavailable
-from perdure.identity import new_incarnation
-from perdure.machine.events import CancelRequested, Event, WorkflowStarted
+from perdure.machine.events import CancelRequested, Event
 from perdure.machine.machine import Machine
-from perdure.ports import Due, NewInstance, Outcome, Store, Stored, Unit
-from perdure.worker.activities import ActivityPool
+from perdure.ports import Due, Outcome, Store, Stored, Unit
 from perdure.worker.actor import Actor
 from perdure.worker.attempts import Attempts
 from perdure.worker.broken import cancelled_unrun, stuck
-from perdure.worker.clock import Clock
 from perdure.worker.dispatcher import Dispatcher
 from perdure.worker.effects import Effects
 from perdure.worker.forwarder import Forwarder
@@ -29,8 +24,9 @@ from perdure.worker.journal import Journal
 from perdure.worker.loader import Loader
 from perdure.worker.pump import Pump
 from perdure.worker.residents import Residents
+from perdure.worker.settings import Parts, Settings
 from perdure.worker.signal import Signal
-from perdure.worker.starting import Start
+from perdure.worker.starting import Starting
 from perdure.worker.timers import Timers
 from perdure.worker.turn import Turn
 from perdure.worker.waiters import Waiters
@@ -41,40 +37,33 @@ logger = logging.getLogger("perdure.worker")
 _LAST_WORDS = 3.0
 
 
-@frozen(kw_only=True)
-class Settings:
-    """`lease` and `drain` in seconds; `max_resident` is how many actors are kept in memory."""
-
-    worker_id: str
-    lease: float
-    drain: float
-    retry: Retry
-    max_activities: int
-    max_payload: int
-    max_resident: int
-
-
 class Worker:
     """Runs from `join` and `main` to `stop`. All methods belong to the event loop it runs in."""
 
     def __init__(
-        self, store: Store, workflows: Mapping[str, Workflow[..., object]], settings: Settings, waiters: Waiters
+        self,
+        store: Store,
+        workflows: Mapping[str, Workflow[..., object]],
+        settings: Settings,
+        waiters: Waiters,
+        parts: Parts,
     ) -> None:
         self._settings = settings
         self._waiters = waiters
-        self._residents = Residents(settings.max_resident)
+        self._residents = Residents(settings.max_resident, waiters.notify)
         self._progress = Signal()
-        self._draining = False
-        self._starts = 0
+        self.moved = Signal()  # for whoever watches from outside: a commit or an activity has ended
+        self._draining = self._over = False
         self._scope = anyio.CancelScope(shield=True)
         self._grace = anyio.CancelScope()
-        self.clock = Clock()
-        attempts = Attempts(settings.retry, self.clock)
-        self._pool = ActivityPool(settings.max_activities, settings.max_payload, attempts, self._report)
+        self.clock = parts.clock()
+        self._new_group = parts.group
+        attempts = Attempts(settings.retry, self.clock, parts.luck(), parts.free_interruptions)
+        self._pool = parts.pool(settings.max_activities, settings.max_payload, attempts, self._report, self._admit)
         self._journal = Journal(store, self._settled, self._gives_up)
-        self._pump = Pump(self.clock, self._journal, self._residents)
+        self._pump = Pump(self.clock, self._journal, self._residents, self._idle_turn)
         self._journal.refill = self._pump.take_turns
-        timers = self._timers = Timers(self.clock, self._ring)
+        timers = self.timers = Timers(self.clock, self._ring)
         self.dispatcher = Dispatcher(
             store,
             self.clock,
@@ -104,7 +93,16 @@ class Worker:
             declined=self._declined,
             unknown=self._forwarder.add,
         )
-        self.inbox = Inbox(store, self._partitions, self._deliver)
+        self._starting = Starting(
+            self.clock,
+            self._residents,
+            self._pump,
+            self._loader,
+            self.dispatcher,
+            max_payload=settings.max_payload,
+            created=self._committed,
+        )
+        self.inbox = Inbox(store, lambda: dict(self.dispatcher.epochs), self._deliver)
         self._horizon = Horizon(
             store,
             self.clock,
@@ -112,7 +110,9 @@ class Worker:
             found=self._found,
             room=self._loader.room,
             advanced=self._advanced,
+            window=parts.window,
         )
+        self.clock.jumped = self._clock_jumped
         self._effects = Effects(self.clock, self._pool, timers, self._horizon, self.dispatcher, self._pump)
 
     # From the outside.
@@ -123,37 +123,24 @@ class Worker:
 
     async def main(self) -> None:
         """Work until `stop`. Shielded, so that a cancelled application still drains."""
-        with self._scope:
-            async with anyio.create_task_group() as group:
-                self._pool.open(group)
-                for part in (
-                    self._pump.run,
-                    self._journal.run,
-                    self._timers.run,
-                    self._loader.run,
-                    self._forwarder.run,
-                    self._horizon.run,
-                    self.inbox.run,
-                    self.dispatcher.run,
-                    self.dispatcher.guard,
-                ):
-                    group.start_soon(part)
+        parts = (self._pump, self._journal, self.timers, self._loader, self._forwarder, self._horizon, self.inbox)
+        try:
+            with self._scope:
+                async with self._new_group() as group:
+                    self._pool.open(group)
+                    for part in parts:
+                        group.start_soon(part.run)
+                    group.start_soon(self.dispatcher.run)
+                    group.start_soon(self.dispatcher.guard)
+        finally:
+            self._over = True  # should it be an error that ended it, then nothing moves any more
+            self._progress.set()
 
     async def start(self, workflow: Workflow[..., object], instance_id: str, arguments: str) -> bool:
         """Start an instance here. False: its id exists. Raises LeaseLost when no partition is held."""
-        actor = self._residents.get(instance_id)
-        if actor is not None:
-            if actor.start is not None:
-                await actor.start.wait()
-            return False
-        partition = self._choose()
-        machine = Machine(workflow, instance_id, max_payload=self._settings.max_payload)
-        actor = Actor(instance_id, workflow, machine, partition, self.dispatcher.epochs[partition])
-        start = actor.start = Start(NewInstance(workflow.name, workflow.version, self.clock.now()))
-        actor.mailbox.append(WorkflowStarted(workflow.name, arguments, new_incarnation(), workflow.version))
-        self._residents.add(actor)
-        self._pump.make_ready(actor)
-        return await start.wait()
+        if self._draining:
+            raise LeaseLost("this worker is closing")
+        return await self._starting.start(workflow, instance_id, arguments)
 
     def changed(self) -> None:
         """Another process has written something."""
@@ -166,7 +153,7 @@ class Worker:
         self._pool.stop()
         with self._grace:
             self._grace.deadline = anyio.current_time() + self._settings.drain
-            while self._pool.active or self._unsaved():
+            while self._unsaved() or (self._pool.active and not self._over):
                 await self._progress.wait()
         for actor in self._residents:
             for step in list(actor.steps.values()):
@@ -176,8 +163,14 @@ class Worker:
                 await self._progress.wait()
             await self.dispatcher.leave()
         self._pool.close()
+        self._starting.give_up()
         for actor in self._residents:
             self._residents.remove(actor)
+        self._scope.cancel()
+        self._waiters.notify_all()
+
+    def die(self) -> None:
+        """End in the middle of whatever it is, as a killed process does."""
         self._scope.cancel()
 
     def hurry(self) -> None:
@@ -191,34 +184,53 @@ class Worker:
 
     # Turns.
 
-    def _unsaved(self) -> bool:
-        return self._pump.busy or self._journal.busy
+    @property
+    def resting(self) -> bool:
+        """Whether nothing can happen before the next alarm, unless it comes from outside."""
+        return not (
+            self._unsaved()
+            or self._pool.busy
+            or self._loader.busy
+            or self._horizon.busy
+            or self.inbox.busy
+            or self._starting.any
+        )
 
-    def _gives_up(self, turn: Turn) -> bool:
+    @property
+    def next_alarm(self) -> int | None:
+        return self.timers.first
+
+    def _unsaved(self) -> bool:
+        return not self._over and (self._pump.busy or self._journal.busy)
+
+    def _gives_up(self, turn: Turn, error: StoreUnavailable) -> bool:
         """A start fails rather than wait for the database: its caller can decide what to do."""
+        if turn.actor.start is not None:
+            turn.actor.start.answer(error)
         return turn.unit.create is not None
 
     def _settled(self, turn: Turn, outcome: Outcome | StoreError) -> None:
         actor = turn.actor
         actor.flight = None
         self._progress.set()
-        if turn.unit.create is not None and actor.start is not None:
-            start, actor.start = actor.start, None
-            start.settle(outcome)
-        if outcome is Outcome.COMMITTED:
+        self.moved.set()
+        if turn.unit.create is not None:
+            self._starting.settled(turn, outcome)
+        elif outcome is Outcome.COMMITTED:
             self._committed(turn)
         elif actor.dead:
             return
         else:
             self._discard(actor)
             if isinstance(outcome, StoreError):
-                self._refused(turn, outcome)
+                if not turn.stuck:  # the database will never take this: that is the end of its own instance only
+                    logger.error("instance %r cannot be written: %s", actor.id, outcome)
+                    self._write(actor, stuck(actor, outcome), stuck=True)
             elif outcome is Outcome.FENCED:
                 if self.dispatcher.epochs.get(actor.partition) == actor.epoch:
                     self.dispatcher.drop([actor.partition])
-            else:  # EXISTS, CONFLICT or CANCEL_FIRST: the stream knows better
-                messages = [*turn.messages, *actor.mailbox]
-                self._loader.want(actor.id, [event for event in messages if not isinstance(event, WorkflowStarted)])
+            else:  # CONFLICT or CANCEL_FIRST: the stream knows better
+                self._loader.want(actor.id, [*turn.messages, *actor.mailbox])
 
     def _committed(self, turn: Turn) -> None:
         actor = turn.actor
@@ -226,21 +238,28 @@ class Worker:
             self.inbox.done(turn.unit.inbox)
         if turn.ended or turn.stuck:
             self._residents.remove(actor)
+            if actor.alarm is not None:
+                actor.alarm.off = True
             self._waiters.notify(actor.id, turn.unit.events[-1] if turn.ended else None)
+            if turn.ended:
+                self.inbox.obsolete([message.request for message in actor.mailbox if message.request is not None])
+            else:  # it can still be cancelled
+                waiting = [*turn.messages, *actor.mailbox]
+                cancels = [message for message in waiting if isinstance(message, CancelRequested)]
+                if cancels:
+                    self._loader.want(actor.id, cancels)
         elif not actor.dead:
             if not self._draining:
                 self._effects.begin(turn)
             if actor.mailbox:
                 self._pump.make_ready(actor)
 
-    def _refused(self, turn: Turn, error: StoreError) -> None:
-        """The database will never take this unit: that is the end of its own instance only."""
-        if turn.unit.create is not None:
-            if isinstance(error, StoreUnavailable) and error.unknown:
-                self._loader.want(turn.actor.id)  # should it be there after all, it has to be run
-        elif not turn.stuck:
-            logger.error("instance %r cannot be written: %s", turn.actor.id, error)
-            self._write(turn.actor, stuck(turn.actor, error), stuck=True)
+    def _idle_turn(self, turn: Turn) -> bool:
+        """Nothing is to be written: go on at once, unless only a commit could tell whose it is."""
+        if not self.dispatcher.in_time or self._draining:
+            return False
+        self._effects.begin(turn)
+        return True
 
     def _discard(self, actor: Actor) -> None:
         self._residents.remove(actor)
@@ -251,12 +270,16 @@ class Worker:
     def _report(self, actor: Actor, event: Event | None) -> None:
         """What became of an activity."""
         self._progress.set()
+        self.moved.set()
         if event is not None and not actor.dead:
             actor.mailbox.append(event)
             self._pump.make_ready(actor)
 
+    def _admit(self, actor: Actor) -> bool:
+        return self._effects.admit(actor)
+
     def _deliver(self, instance_id: str, message: Event | None) -> None:
-        actor = self._residents.get(instance_id)
+        actor = self._residents.get(instance_id) or self._starting.get(instance_id)
         if actor is None:
             self._loader.want(instance_id, () if message is None else (message,))
         elif message is not None:
@@ -271,6 +294,10 @@ class Worker:
         elif not self._draining:
             self._effects.fall_due(actor)
 
+    def _clock_jumped(self) -> None:
+        self.timers.poke()
+        self._horizon.jumped()
+
     def _advanced(self) -> None:
         """The horizon has moved."""
         for actor in self._residents:
@@ -280,14 +307,6 @@ class Worker:
 
     def _partitions(self) -> Sequence[int]:
         return list(self.dispatcher.epochs)
-
-    def _choose(self) -> int:
-        """A partition for a new instance: the next one of ours."""
-        ours = self.dispatcher.staying
-        if not ours or self._draining:
-            raise LeaseLost("this worker holds no partition just now")
-        self._starts += 1
-        return ours[self._starts % len(ours)]
 
     def _gained(self, partitions: Sequence[int], stolen: frozenset[int]) -> None:
         """New partitions, or such as stay after all: what was held back in those goes on."""
@@ -300,24 +319,24 @@ class Worker:
     def _lost(self, partitions: Iterable[int]) -> None:
         for partition in partitions:
             for actor in self._residents.of(partition):
-                if actor.start is not None and actor.flight is None:
-                    actor.start.settle(Outcome.FENCED)
                 self._discard(actor)
-        self.inbox.forget()
+        self._starting.lose(partitions)
+        self.inbox.forget(partitions)
 
     def _quiet(self, partition: int) -> bool:
-        return all(actor.idle for actor in self._residents.of(partition))
+        return not self._starting.busy(partition) and all(actor.idle for actor in self._residents.of(partition))
 
     def _found(self, due: Due, stolen: bool) -> None:
-        if due.instance_id in self._residents:
+        if due.instance_id in self._residents or self._starting.exists(due.instance_id, stolen):
             return
         if due.wake_at > self.clock.now():
-            self._timers.add(due.wake_at, due.instance_id)
+            self.timers.add(due.wake_at, due.instance_id)
         else:
             self._loader.want(due.instance_id, stolen=stolen)
 
     def _loaded(self, actor: Actor, messages: list[Event]) -> None:
-        actor.mailbox.extend(messages)
+        actor.mailbox += messages
+        actor.mailbox += self._effects.due_timers(actor)
         self._residents.add(actor)
         self._pump.make_ready(actor)
 
@@ -327,8 +346,12 @@ class Worker:
         if actor is not None:
             actor.mailbox.extend(messages)
             self._pump.make_ready(actor)
-        elif ended:
-            self.inbox.obsolete([message.request for message in messages if message.request is not None])
+        else:
+            requests = [message.request for message in messages if message.request is not None]
+            if ended:
+                self.inbox.obsolete(requests)
+            else:
+                self.inbox.done(requests)
 
     def _broken(self, stored: Stored, error: PerdureError, messages: list[Event]) -> None:
         """Code and history disagree. A cancelled instance ends all the same, without running code."""

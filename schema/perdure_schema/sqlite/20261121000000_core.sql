@@ -20,7 +20,8 @@ create table perdure_events (
 ) strict, without rowid;
 
 -- One row an instance: what its stream comes to.
--- wake_at: null = only a message can move it; 0 = work is due now; else its earliest deadline.
+-- wake_at: null = only a message can move it; 0 = work is due now; -1 = stuck,
+-- for whoever takes it over to try again; else its earliest deadline.
 create table perdure_instances (
   service          text    not null,
   id               text    not null,

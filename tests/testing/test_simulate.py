@@ -1,0 +1,79 @@
+"""simulate: a user's workflow in hostile worlds."""
+
+from __future__ import annotations
+
+import pytest
+
+from perdure import UsageError, activity, activity_info, sleep, timeout, uuid4, workflow
+from perdure.testing import fake, simulate
+
+paid: dict[str, int] = {}
+careless: list[int] = []
+
+
+@activity
+async def pay(cents: int) -> int:
+    paid[activity_info().idempotency_key] = cents
+    return sum(paid.values())
+
+
+@activity
+def label(number: int) -> str:
+    return f"parcel {number}"
+
+
+@activity
+async def begin() -> None:
+    careless.clear()
+
+
+@activity
+async def count() -> int:
+    careless.append(1)
+    return len(careless)
+
+
+@workflow
+async def order(cents: int) -> tuple[int, str, str] | None:
+    total = await pay(cents)
+    await sleep(30 * 24 * 3600)
+    try:
+        async with timeout(60):
+            await sleep(3600)
+    except TimeoutError:
+        return total, await label(1), str(uuid4())
+    return None
+
+
+@workflow
+async def counts() -> int:
+    await begin()
+    return await count()
+
+
+def test_a_safe_workflow_passes() -> None:
+    paid.clear()
+    simulate(order, 5, seeds=30)
+    assert list(paid.values()) == [5]
+
+
+def test_a_workflow_that_is_not_safe_is_found_and_can_be_repeated() -> None:
+    with pytest.raises(AssertionError) as caught:
+        simulate(counts, seeds=100)
+    said = str(caught.value)
+    assert "workflow 'counts' fails with seed" in said
+    assert "undisturbed with ('result', 1)" in said
+    seed = int(said.rsplit("seeds=[", 1)[1].split("]")[0])
+    with pytest.raises(AssertionError, match=f"with seed {seed}:"):
+        simulate(counts, seeds=[seed])
+
+
+def test_fakes_work_in_simulations() -> None:
+    with fake(count, returns=7) as calls:
+        simulate(counts, seeds=3)
+    assert len(calls) >= 4
+
+
+def test_only_workflows_are_simulated() -> None:
+    with pytest.raises(UsageError, match="@workflow"):
+        simulate(pay, 1)  # type: ignore[call-overload]
