@@ -27,6 +27,14 @@ fix:
     uv run ruff check --fix .
     uv run ruff format .
 
+# Random workflows in hostile worlds: as many seeds as you like, on all processors.
+simulate seeds="10000" first="0":
+    PYTHONPATH=tests uv run python -m simulation {{seeds}} {{first}}
+
+# One seed again, as small as it gets.
+simulate-seed seed:
+    PYTHONPATH=tests uv run python -m simulation 1 {{seed}}
+
 # Speed, as ratios to what is measured in the same run.
 bench *args:
     uv run python -m benchmarks {{args}}

@@ -1,0 +1,89 @@
+"""The database as a process sees it: with latency, and with calls that go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from perdure.errors import PerdureError, StoreUnavailable
+from perdure.ports import Outcome, Unit
+from perdure.testing.memory import MemoryStore
+from perdure.testing.simulation.processes import Process
+
+if TYPE_CHECKING:
+    from perdure.testing.simulation.world import World
+
+#: Seconds that a call takes at most, if nothing is wrong.
+_LATENCY = 0.002
+
+
+class SimulatedStore:
+    """Stands before a memory store; every method of the port goes through `_through`."""
+
+    def __init__(self, world: World, process: Process) -> None:
+        self._world = world
+        self._process = process
+        self._inner = MemoryStore("memory://", "default", database=world.database, clock=world.database_now)
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        self._inner.watch(lambda: self._world.tell(self._process, changed))
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return await self._through(name, args, kwargs)
+
+        return call
+
+    async def _through(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        world, process = self._world, self._process
+        if name in ("open", "close"):
+            return await getattr(self._inner, name)(*args, **kwargs)
+        number = world.next_call()
+        fault = world.call_faults.get(number) if not world.calm else None
+        kind = fault.kind if fault is not None else ""
+        size = fault.size if fault is not None else 0.0
+        await anyio.sleep(_LATENCY * world.chance.random() + (size if kind == "slow" else 0.0))
+        if process.dead or world.over or kind == "lost":
+            world.note(f"{process.name} {name} {number} lost")
+            raise StoreUnavailable("the simulation cut the connection", unknown=False)
+        if kind == "late":
+            world.spawn(self._later, size, name, args, kwargs)
+            raise StoreUnavailable("the simulation cut the connection; it happens later", unknown=True)
+        asked = anyio.current_time()
+        answer = await self._do(name, args, kwargs)
+        if kind == "unknown":
+            raise StoreUnavailable("the simulation cut the connection; it has happened", unknown=True)
+        if kind == "silent":
+            await anyio.sleep(size)
+        if name in ("renew", "census", "join"):
+            process.informed = asked
+        return answer
+
+    async def _later(self, size: float, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        await anyio.sleep(size)
+        try:
+            await self._do(name, args, kwargs)
+        except PerdureError as error:
+            self._world.note(f"{self._process.name} {name} came too late: {type(error).__name__}")
+
+    async def _do(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        answer = await getattr(self._inner, name)(*args, **kwargs)
+        if name == "claim":
+            self._world.taken.update((holding.partition, anyio.current_time()) for holding in answer)
+        if name == "commit":
+            self._note_commit(args[0], args[1], answer)
+        elif name not in ("census", "requests", "due", "ending", "instance"):
+            self._world.note(f"{self._process.name} {name}")
+        return answer
+
+    def _note_commit(self, units: Sequence[Unit], commit_id: int, outcomes: Sequence[Outcome]) -> None:
+        world = self._world
+        for unit, outcome in zip(units, outcomes, strict=True):
+            numbers = ",".join(f"{row[0]}:{row[1]}" for row in unit.events)
+            world.note(f"{self._process.name} commit {unit.instance_id}@{unit.epoch} {numbers} {outcome.value}")
+            if outcome is Outcome.COMMITTED:
+                for row in unit.events:
+                    writers = world.writers.setdefault((unit.instance_id, unit.run, row[0]), {})
+                    writers[commit_id] = unit.partition, unit.epoch
