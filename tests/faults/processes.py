@@ -100,7 +100,7 @@ class Process:
             self._process.kill()
         self._process.wait()
         for thread in self._threads:
-            thread.join()
+            thread.join(timeout=10)  # a grandchild may hold the pipe open
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
