@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+
+from servers import mysql, postgresql
 
 
 @pytest.fixture(
@@ -11,3 +17,41 @@ import pytest
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
     backend: tuple[str, dict[str, object]] = request.param
     return backend
+
+
+def _need(url: str | None, what: str, variable: str) -> None:
+    """A missing server is a skip at home, for all to see, and a failure where everything must be tested."""
+    if url is None:
+        missing = f"no {what} was found: start one (`just db-up` says how), or name it in {variable}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+
+
+@pytest.fixture
+def postgresql_url() -> Iterator[str]:
+    """A PostgreSQL database of the test's own."""
+    _need(postgresql.server(), "PostgreSQL", "PERDURE_TEST_POSTGRESQL")
+    with postgresql.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture
+def mysql_url() -> Iterator[str]:
+    """A MySQL or MariaDB database of the test's own."""
+    _need(mysql.server(), "MySQL or MariaDB", "PERDURE_TEST_MYSQL")
+    with mysql.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A file of the test's own."""
+    return f"sqlite:///{tmp_path}/perdure.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
+def durable_url(request: pytest.FixtureRequest) -> str:
+    """A fresh database of each kind that outlives its processes."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url

@@ -56,6 +56,28 @@ class Resources:
     partitions: int
 
 
+@frozen
+class _News:
+    """What the store hears of other processes, passed on."""
+
+    waiters: Waiters
+    worker: Worker | None
+
+    def requested(self, partition: int | None) -> None:
+        if self.worker is not None:
+            self.worker.requested(partition)
+
+    def members_changed(self) -> None:
+        if self.worker is not None:
+            self.worker.members_changed()
+
+    def ended(self, instance_id: str | None) -> None:
+        if instance_id is None:
+            self.waiters.notify_all()
+        else:
+            self.waiters.notify(instance_id)
+
+
 class App:
     """Open it with `async with app`, under asyncio or trio, or serve with `anyio.run(app.run)`.
 
@@ -142,13 +164,8 @@ class App:
         waiters = Waiters()
         worker = Worker(store, self._workflows, self._settings, waiters, self._parts) if self._with_worker else None
 
-        def changed() -> None:
-            waiters.notify_all()
-            if worker is not None:
-                worker.changed()
-
         clock = worker.clock if worker is not None else Clock()
-        store.watch(changed)
+        store.watch(_News(waiters, worker))
         await store.open(migrate=self._auto_migrate)
         try:
             partitions = await store.partitions(self._partitions)

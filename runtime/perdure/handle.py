@@ -56,16 +56,30 @@ class Handle(Generic[T_co]):
         with resources.waiters.waiting(self._id) as waiter:
             if resources.worker is not None and resources.worker.holds(self._id, self._workflow):
                 await waiter.wait()
-            while waiter.ending is None:
-                found = await self._app._resources().store.ending(self._id)
-                if found is None:
-                    raise self._not_found()
-                instance, event = found
-                self._check(instance.workflow)
-                if instance.ended_at is not None:
-                    return event
-                await waiter.wait_for(_POLL)
-            return waiter.ending
+            if waiter.ending is not None:
+                return waiter.ending
+            event = await self._look()
+            if event is not None:
+                return event
+            await resources.store.listen(self._id)
+            try:
+                while waiter.ending is None:
+                    event = await self._look()
+                    if event is not None:
+                        return event
+                    await waiter.wait_for(_POLL)
+                return waiter.ending
+            finally:
+                resources.store.unlisten(self._id)
+
+    async def _look(self) -> EventRow | None:
+        """The last event, if the instance has ended."""
+        found = await self._app._resources().store.ending(self._id)
+        if found is None:
+            raise self._not_found()
+        instance, event = found
+        self._check(instance.workflow)
+        return None if instance.ended_at is None else event
 
     def _decoded(self, event: EventRow) -> T_co:
         _, kind, _, _, _, data = event

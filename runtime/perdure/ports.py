@@ -8,7 +8,7 @@ and never leaves half of a unit behind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Protocol, TypeAlias
 
@@ -69,13 +69,14 @@ class Unit:
 
 
 class Outcome(Enum):
-    """How a unit fared. Only COMMITTED wrote anything."""
+    """How a unit fared. Only COMMITTED wrote anything; BUSY is to be tried again."""
 
     COMMITTED = "committed"
     FENCED = "fenced"  # the partition has another epoch by now
     EXISTS = "exists"  # the id to create is taken
     CANCEL_FIRST = "cancel first"
     CONFLICT = "conflict"  # another writer has used these sequence numbers
+    BUSY = "busy"  # somebody else's lock is in its way
 
 
 @frozen
@@ -163,6 +164,26 @@ class Filter:
     after: tuple[int, str] | None = None
 
 
+class Watcher(Protocol):
+    """What a store tells its process, in the event loop, soon after another process did something.
+
+    It may be told of things that are no news; never too often to be cheap. Who must not miss
+    anything looks by himself every few seconds: this only makes it fast.
+    """
+
+    def requested(self, partition: int | None) -> None:
+        """Somebody left a request for an instance in this partition, or in any."""
+        ...
+
+    def members_changed(self) -> None:
+        """Workers or partitions are not what they were."""
+        ...
+
+    def ended(self, instance_id: str | None) -> None:
+        """This instance, for which one listens here, has ended; or any may have."""
+        ...
+
+
 class Store(Protocol):
     """One database, seen by one process. Methods may be called from any task, after `open`."""
 
@@ -172,8 +193,19 @@ class Store(Protocol):
 
     async def close(self) -> None: ...
 
-    def watch(self, changed: Callable[[], None]) -> None:
-        """Call `changed`, in the event loop, soon after another process has written something."""
+    def watch(self, watcher: Watcher) -> None:
+        """Who is to be told of what other processes do. Before `open`."""
+        ...
+
+    async def listen(self, instance_id: str) -> None:
+        """Have the watcher told of this instance's end, should it end after this returns.
+
+        Nothing happens where there is none. Whoever listens looks once more before he waits.
+        """
+        ...
+
+    def unlisten(self, instance_id: str) -> None:
+        """For each `listen`, once the end is of no more interest."""
         ...
 
     # Writing, as an owner.

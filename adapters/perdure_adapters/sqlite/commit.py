@@ -31,7 +31,7 @@ _DELETE_INBOX = 'delete from perdure_inbox where service = ? and "partition" = ?
 
 
 def commit(
-    connection: sqlite3.Connection, path: str, service: str, units: Sequence[Unit], commit_id: int, again: bool
+    connection: sqlite3.Connection, service: str, path: str, units: Sequence[Unit], commit_id: int, again: bool
 ) -> list[Outcome]:
     connection.execute("begin immediate")
     try:

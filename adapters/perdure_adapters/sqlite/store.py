@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from perdure.errors import StoreError, UsageError
-from perdure.ports import (
-    Census,
-    Due,
-    EventRow,
-    Filter,
-    Holding,
-    InstanceRow,
-    Member,
-    Outcome,
-    Request,
-    Stored,
-    Unit,
-)
+from perdure.ports import Outcome, Unit, Watcher
+from perdure_adapters.facade import Facade
 from perdure_adapters.sqlite import inbox, membership, migrations, queries
 from perdure_adapters.sqlite.commit import commit
 from perdure_adapters.sqlite.thread import ConnectionThread
 
 
-class SQLiteStore:
+class SQLiteStore(Facade):
     """`sqlite:///relative.db` or `sqlite:////absolute.db`. The documented `perdure.ports.Store`."""
+
+    inbox = inbox
+    membership = membership
+    queries = queries
 
     def __init__(self, url: str, service: str) -> None:
         self._path = _path(url)
         self._service = service
-        self._changed: Callable[[], None] | None = None
+        self._watcher: Watcher | None = None
         self._writer: ConnectionThread | None = None
         self._reader: ConnectionThread | None = None
 
@@ -52,95 +45,34 @@ class SQLiteStore:
                 await thread.close()
         self._reader = self._writer = None
 
-    def watch(self, changed: Callable[[], None]) -> None:
-        self._changed = changed
+    def watch(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+
+    async def listen(self, instance_id: str) -> None:
+        """Whatever another process writes is told of."""
+
+    def unlisten(self, instance_id: str) -> None: ...
 
     def _tell(self) -> None:
-        if self._changed is not None:
-            self._changed()
+        """Another process has written; SQLite does not say what."""
+        if self._watcher is not None:
+            self._watcher.requested(None)
+            self._watcher.members_changed()
+            self._watcher.ended(None)
 
     async def _write(self, work: Callable[..., Any], *args: Any) -> Any:
         if self._writer is None:
             raise UsageError("the store is closed; use it inside `async with app`")
-        return await self._writer.call(work, *args)
+        return await self._writer.call(work, self._service, *args)
 
     async def _read(self, work: Callable[..., Any], *args: Any) -> Any:
         if self._reader is None:
             raise UsageError("the store is closed; use it inside `async with app`")
-        return await self._reader.call(work, *args)
+        return await self._reader.call(work, self._service, *args)
 
     async def commit(self, units: Sequence[Unit], commit_id: int, *, again: bool = False) -> Sequence[Outcome]:
-        outcomes: Sequence[Outcome] = await self._write(commit, self._path, self._service, units, commit_id, again)
+        outcomes: Sequence[Outcome] = await self._write(commit, self._path, units, commit_id, again)
         return outcomes
-
-    async def request_cancel(self, instance_id: str, data: str) -> None:
-        await self._write(inbox.request_cancel, self._service, instance_id, data)
-
-    async def dismiss(self, request_ids: Sequence[int], epochs: Mapping[int, int]) -> None:
-        await self._write(inbox.dismiss, self._service, request_ids, epochs)
-
-    async def instance(self, instance_id: str) -> InstanceRow | None:
-        row: InstanceRow | None = await self._read(queries.instance, self._service, instance_id)
-        return row
-
-    async def history(self, instance_id: str, run: int | None) -> Sequence[EventRow]:
-        rows: Sequence[EventRow] = await self._read(queries.history, self._service, instance_id, run)
-        return rows
-
-    async def ending(self, instance_id: str) -> tuple[InstanceRow, EventRow] | None:
-        found: tuple[InstanceRow, EventRow] | None = await self._read(queries.ending, self._service, instance_id)
-        return found
-
-    async def find(self, filter: Filter) -> Sequence[InstanceRow]:
-        rows: Sequence[InstanceRow] = await self._read(queries.find, self._service, filter)
-        return rows
-
-    async def load(self, instance_ids: Sequence[str]) -> Sequence[Stored]:
-        found: Sequence[Stored] = await self._read(queries.load, self._service, instance_ids)
-        return found
-
-    async def due(
-        self, partitions: Sequence[int], since: int, until: int, *, limit: int, after: Due | None
-    ) -> Sequence[Due]:
-        found: Sequence[Due] = await self._read(queries.due, self._service, partitions, since, until, limit, after)
-        return found
-
-    async def requests(self, partitions: Sequence[int], limit: int, after: int) -> Sequence[Request]:
-        found: Sequence[Request] = await self._read(inbox.requests, self._service, partitions, limit, after)
-        return found
-
-    async def census(self) -> Census:
-        census: Census = await self._read(membership.census, self._service)
-        return census
-
-    async def move(self, instance_id: str, held: Holding, partition: int) -> bool:
-        moved: bool = await self._write(inbox.move, self._service, instance_id, held, partition)
-        return moved
-
-    async def partitions(self, wanted: int) -> int:
-        count: int = await self._write(membership.partitions, self._service, wanted)
-        return count
-
-    async def join(self, worker: str, workflows: Sequence[str], lease: int) -> Census:
-        census: Census = await self._write(membership.join, self._service, worker, workflows, lease)
-        return census
-
-    async def renew(self, worker: str, lease: int) -> Census | None:
-        census: Census | None = await self._write(membership.renew, self._service, worker, lease)
-        return census
-
-    async def claim(self, worker: str, holdings: Sequence[Holding]) -> Sequence[Holding]:
-        gained: Sequence[Holding] = await self._write(membership.claim, self._service, worker, holdings)
-        return gained
-
-    async def release(self, worker: str, holdings: Sequence[Holding]) -> None:
-        await self._write(membership.release, self._service, worker, holdings)
-
-    async def leave(self, worker: str) -> None:
-        await self._write(membership.leave, self._service, worker)
-
-    async def bury(self, members: Sequence[Member]) -> None:
-        await self._write(membership.bury, self._service, members)
 
 
 def _path(url: str) -> str:

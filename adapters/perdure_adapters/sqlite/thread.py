@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import anyio
-from anyio.lowlevel import current_token
 
 from perdure.errors import PerdureError, StoreError, StoreUnavailable
+from perdure_adapters.bridge import soon
 from perdure_adapters.sqlite.errors import code, needs_reopening, translate
 
 T = TypeVar("T")
@@ -47,9 +47,7 @@ class ConnectionThread:
         self._connection: sqlite3.Connection | None = None
         self._version = 0
         self._closed = False
-        token: Any = current_token().native_token
-        # asyncio's loop and trio's token each have a thread-safe way in, under its own name.
-        self._soon: Callable[..., Any] = getattr(token, "call_soon_threadsafe", None) or token.run_sync_soon
+        self._soon = soon()
         self._thread = threading.Thread(target=self._run, name="perdure-sqlite", daemon=True)
         self._thread.start()
 
@@ -93,13 +91,9 @@ class ConnectionThread:
                 reply.error = _as_store_error(error, self._path)
             except BaseException as error:  # the caller's to handle
                 reply.error = error
-            self._tell(reply.ready.set)
+            self._soon(reply.ready.set)
         if self._connection is not None:
             self._connection.close()
-
-    def _tell(self, callback: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is gone, and whoever waited with it
-            self._soon(callback)
 
     def _recover(self, error: Exception) -> None:
         """Leave the connection without a transaction, or leave the connection."""
@@ -125,7 +119,7 @@ class ConnectionThread:
         if version != self._version:
             self._version = version
             if self._changed is not None:
-                self._tell(self._changed)
+                self._soon(self._changed)
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -26,6 +26,7 @@ from perdure.ports import (
     Request,
     Stored,
     Unit,
+    Watcher,
 )
 
 
@@ -39,7 +40,7 @@ class Database:
     inbox: dict[int, Request] = field(factory=dict)
     holdings: dict[int, Holding] = field(factory=dict)
     members: dict[str, Member] = field(factory=dict)
-    watchers: list[tuple[object, Callable[[], None]]] = field(factory=list)
+    watchers: list[tuple[object, Watcher]] = field(factory=list)
     requests: int = 0
 
 
@@ -69,13 +70,20 @@ class MemoryStore:
     async def close(self) -> None:
         self.database.watchers = [entry for entry in self.database.watchers if entry[0] is not self]
 
-    def watch(self, changed: Callable[[], None]) -> None:
-        self.database.watchers.append((self, changed))
+    def watch(self, watcher: Watcher) -> None:
+        self.database.watchers.append((self, watcher))
+
+    async def listen(self, instance_id: str) -> None:
+        """Everybody is told of everything."""
+
+    def unlisten(self, instance_id: str) -> None: ...
 
     def _tell_others(self) -> None:
-        for store, changed in self.database.watchers:
+        for store, watcher in self.database.watchers:
             if store is not self:
-                changed()
+                watcher.requested(None)
+                watcher.members_changed()
+                watcher.ended(None)
 
     async def commit(self, units: Sequence[Unit], commit_id: int, *, again: bool = False) -> Sequence[Outcome]:
         await anyio.lowlevel.checkpoint()
@@ -275,6 +283,8 @@ class MemoryStore:
                 mine = Holding(holding.partition, worker, holding.epoch + 1)
                 self.database.holdings[holding.partition] = mine
                 gained.append(mine)
+        if gained:
+            self._tell_others()
         return gained
 
     async def release(self, worker: str, holdings: Sequence[Holding]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import anyio
@@ -17,6 +18,8 @@ from perdure.worker.turn import Turn
 logger = logging.getLogger("perdure.worker")
 
 _FIRST_WAIT = 0.02
+#: Seconds after which what met somebody else's lock is tried again, alone.
+_BUSY_WAIT = 0.1
 _LONGEST_WAIT = 1.0
 
 
@@ -27,6 +30,10 @@ class _Batch:
     turns: list[Turn]
     id: int = field(factory=lambda: bits(63))
     again: bool = False
+
+
+def _locked() -> StoreUnavailable:
+    return StoreUnavailable("another client of the database holds a lock on this instance or its partition; try again")
 
 
 class Journal:
@@ -47,6 +54,7 @@ class Journal:
         self._settled = settled
         self._gives_up = gives_up
         self._pending: list[Turn] = []
+        self._busy: deque[tuple[float, _Batch]] = deque()
         self._wake = Signal()
         self._writing = False
         self._waiting = False
@@ -54,7 +62,7 @@ class Journal:
 
     @property
     def busy(self) -> bool:
-        return self._writing or bool(self._pending)
+        return self._writing or bool(self._pending) or bool(self._busy)
 
     @property
     def idle(self) -> bool:
@@ -75,22 +83,33 @@ class Journal:
         while True:
             if not self._pending:
                 self.refill()
-            if not self._pending:
+            batch = self._next()
+            if batch is None:
                 self._waiting = True
-                await self._wake.wait()
+                await self._wake.wait_for(self._busy[0][0] - anyio.current_time() if self._busy else None)
                 self._waiting = False
                 continue
-            turns, self._pending = self._pending, []
             self._writing = True
             try:
-                await self._write(turns)
+                await self._write(batch)
             finally:
                 self._writing = False
 
-    async def _write(self, turns: list[Turn]) -> None:
+    def _next(self) -> _Batch | None:
+        if self._busy and (self._busy[0][0] <= anyio.current_time()):
+            _, batch = self._busy.popleft()
+            batch.turns = self._remaining(batch.turns, _locked(), doubt=batch.again)
+            if batch.turns:
+                return batch
+        if not self._pending:
+            return None
+        turns, self._pending = self._pending, []
+        return _Batch(turns)
+
+    async def _write(self, first: _Batch) -> None:
         """Commit turns, whatever it takes."""
         wait = _FIRST_WAIT
-        todo = [_Batch(turns)]
+        todo = [first]
         while todo:
             batch = todo[0]
             try:
@@ -114,7 +133,11 @@ class Journal:
                     todo[:1] = [_Batch(half, batch.id, batch.again) for half in halves]
             else:
                 for turn, outcome in zip(batch.turns, outcomes, strict=True):
-                    self._settled(turn, outcome)
+                    if outcome is Outcome.BUSY:  # only its own instance waits for whoever holds that lock
+                        again = anyio.current_time() + _BUSY_WAIT
+                        self._busy.append((again, _Batch([turn], batch.id, batch.again)))
+                    else:
+                        self._settled(turn, outcome)
                 del todo[0]
 
     def _remaining(self, turns: Sequence[Turn], error: StoreUnavailable, *, doubt: bool = False) -> list[Turn]:

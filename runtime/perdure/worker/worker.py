@@ -142,9 +142,13 @@ class Worker:
             raise LeaseLost("this worker is closing")
         return await self._starting.start(workflow, instance_id, arguments)
 
-    def changed(self) -> None:
-        """Another process has written something."""
-        self.inbox.poke()
+    def requested(self, partition: int | None) -> None:
+        """Another process has left a request."""
+        if partition is None or partition in self.dispatcher.epochs:
+            self.inbox.poke()
+
+    def members_changed(self) -> None:
+        """Workers came or went, or partitions changed hands."""
         self.dispatcher.poke()
 
     async def stop(self) -> None:

@@ -44,6 +44,7 @@ def pool(world: World, process: Process) -> type[ActivityPool]:
             chance = world.chance
             luck = chance.random()
             disturbed = not world.calm and command.attempt <= _DISTURBED_ATTEMPTS and _may_fail(world, command)
+            self._next()  # as an activity's own first wait does: the next one may begin
             await anyio.sleep(chance.choice((0.0, 0.001, 0.05, 0.5, 3.0)) * chance.random())
             if disturbed and luck < 0.05:
                 raise ConnectionError("the simulation let the activity fail before it did anything")

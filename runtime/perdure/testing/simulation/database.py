@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from attrs import frozen
 
 from perdure.errors import PerdureError, StoreUnavailable
-from perdure.ports import Outcome, Unit
+from perdure.ports import Outcome, Unit, Watcher
 from perdure.testing.memory import MemoryStore
 from perdure.testing.simulation.processes import Process
 
@@ -19,6 +20,24 @@ if TYPE_CHECKING:
 _LATENCY = 0.002
 
 
+@frozen
+class _Late:
+    """News take their time, or are lost."""
+
+    world: World
+    process: Process
+    watcher: Watcher
+
+    def requested(self, partition: int | None) -> None:
+        self.world.tell(self.process, lambda: self.watcher.requested(partition))
+
+    def members_changed(self) -> None:
+        self.world.tell(self.process, self.watcher.members_changed)
+
+    def ended(self, instance_id: str | None) -> None:
+        self.world.tell(self.process, lambda: self.watcher.ended(instance_id))
+
+
 class SimulatedStore:
     """Stands before a memory store; every method of the port goes through `_through`."""
 
@@ -27,8 +46,10 @@ class SimulatedStore:
         self._process = process
         self._inner = MemoryStore("memory://", "default", database=world.database, clock=world.database_now)
 
-    def watch(self, changed: Callable[[], None]) -> None:
-        self._inner.watch(lambda: self._world.tell(self._process, changed))
+    def watch(self, watcher: Watcher) -> None:
+        self._inner.watch(_Late(self._world, self._process, watcher))
+
+    def unlisten(self, instance_id: str) -> None: ...
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         async def call(*args: Any, **kwargs: Any) -> Any:

@@ -213,7 +213,8 @@ class World:
             for app in self.apps():
                 resources = app._open
                 if resources is not None and resources.worker is not None:
-                    resources.worker.changed()
+                    resources.worker.requested(None)
+                    resources.worker.members_changed()
         elif fault.worker in self._apps:
             process, app = self._apps[fault.worker]
             if fault.kind == "pause":

@@ -1,0 +1,62 @@
+"""PostgreSQL's errors in perdure's words."""
+
+from __future__ import annotations
+
+import asyncpg  # type: ignore[import-untyped]  # it has no types
+
+from perdure.errors import Conflict, PerdureError, StoreError, StoreUnavailable
+
+#: Classes of SQLSTATE that may pass, though the statement certainly did nothing: transaction rollback,
+#: insufficient resources, object not in the state required (locks, a starting server), read-only
+#: transaction (a standby), and operator intervention but for what follows.
+_PASSING = ("40", "53", "55", "25", "57")
+#: Connection exceptions, and a server that goes away: what was sent before may have happened.
+_CUT = ("08", "57P01", "57P02", "57P05")
+#: Data, integrity, program limits: this row will never fit.
+_REFUSED = ("22", "23", "54")
+#: Authentication, an unknown database, missing rights.
+_DENIED = ("28", "3D", "42501")
+
+LOCK_NOT_AVAILABLE = "55P03"
+
+
+def state(error: BaseException) -> str:
+    """The SQLSTATE, empty where the server did not speak."""
+    return str(getattr(error, "sqlstate", None) or "")
+
+
+def cut(error: BaseException) -> bool:
+    """Whether the answer was lost, so that what was asked for may have happened."""
+    if isinstance(error, asyncpg.PostgresError):
+        return state(error).startswith(_CUT)
+    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | EOFError)
+
+
+def translate(error: Exception, place: str, *, committing: bool = False) -> Exception:
+    """`committing`: a commit was on its way, and is in doubt where the answer was lost."""
+    if isinstance(error, PerdureError):
+        return error
+    code = state(error)
+    if cut(error) or code.startswith(_PASSING):
+        return StoreUnavailable(
+            f"the database {place} cannot be used just now ({_text(error)}); check that it runs and can be reached: "
+            "workers go on by themselves once it works again",
+            unknown=committing and cut(error),
+        )
+    if code == "23505":
+        return Conflict(f"the database {place} holds this row already ({_text(error)}); another writer was faster")
+    if code.startswith(_REFUSED) or isinstance(error, OverflowError | UnicodeError):
+        return StoreError(f"the database {place} refused a row ({_text(error)}); this is not retried")
+    if code in ("42P01", "42703"):
+        return StoreError(f"the database {place} lacks perdure's tables ({_text(error)}); run `perdure migrate`")
+    if code.startswith(_DENIED):
+        return StoreError(
+            f"the database {place} does not let us in ({_text(error)}); check the URL and the user's rights"
+        )
+    if isinstance(error, asyncpg.PostgresError):
+        return StoreError(f"the database {place} failed: {_text(error)}; is it a perdure database, and undamaged?")
+    return error
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ") if str(error) else type(error).__name__

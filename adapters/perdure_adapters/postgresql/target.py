@@ -1,0 +1,69 @@
+"""What a postgresql:// URL asks for."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from attrs import frozen
+
+from perdure.errors import UsageError
+
+#: Settings of perdure's own connections. Short lock waits: a stranger's lock must not stall everybody.
+_SETTINGS = {
+    "application_name": "perdure",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",  # the statements are few, and planning one takes longer than running it
+    "lock_timeout": "1s",
+    "idle_in_transaction_session_timeout": "5s",
+    "timezone": "UTC",
+}
+
+
+@frozen
+class Target:
+    """`dsn` is for the driver. `pooled`: there is a transaction pooler in between, such as PgBouncer,
+    which keeps no session: no prepared statements, no settings and no LISTEN.
+    """
+
+    dsn: str
+    pooled: bool
+    connections: int
+
+    @property
+    def place(self) -> str:
+        """For messages: without the password."""
+        parts = urlsplit(self.dsn)
+        host = parts.hostname or "the local socket"
+        return f"{parts.path.lstrip('/') or 'the default database'} on {host}{f':{parts.port}' if parts.port else ''}"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {} if self.pooled else dict(_SETTINGS)
+
+
+def parse(url: str) -> Target:
+    """Raises UsageError for options that make no sense."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(
+            f"the database URL has no usable port ({error}); give postgresql://user@host:5432/db"
+        ) from None
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    cache = _number(options.pop("statement_cache_size", "100"), "statement_cache_size", 0)
+    connections = _number(options.pop("max_connections", "6"), "max_connections", 2)
+    del port
+    dsn = urlunsplit(parts._replace(scheme="postgresql", query=urlencode(options)))
+    return Target(dsn, cache == 0, connections)
+
+
+def _number(text: str, name: str, least: int) -> int:
+    if not text.isdigit() or int(text) < least:
+        raise UsageError(f"?{name}={text} in the database URL: give a whole number, {least} or more")
+    return int(text)
+
+
+def transaction_settings() -> str:
+    """The settings for one transaction, where sessions keep none."""
+    return "; ".join(f"set local {name} = '{value}'" for name, value in _SETTINGS.items() if name != "application_name")
