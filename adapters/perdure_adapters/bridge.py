@@ -134,8 +134,11 @@ class _InThread:
     def _begin(self, work: Callable[..., Coroutine[Any, Any, Any]], args: tuple[Any, ...]) -> _Call:
         call = _Call()
 
+        async def run() -> Any:
+            return await work(*args)
+
         def begin() -> None:
-            call.task = self._loop.create_task(work(*args))
+            call.task = self._loop.create_task(run())
             call.task.add_done_callback(ended)
 
         def ended(task: asyncio.Task[Any]) -> None:

@@ -40,7 +40,7 @@ async def commit(connection: Any, service: str, units: Sequence[Unit], commit_id
                 raise
             return await _one_by_one(connection, service, units, commit_id, again, "skip locked")
         if row["ok"]:
-            return _outcomes(units, row["created"])
+            return _outcomes(units, row)
     try:
         return await _one_by_one(connection, service, units, commit_id, again, "")
     except asyncpg.PostgresError as error:
@@ -49,12 +49,18 @@ async def commit(connection: Any, service: str, units: Sequence[Unit], commit_id
     return await _one_by_one(connection, service, units, commit_id, again, "skip locked")
 
 
-def _outcomes(units: Sequence[Unit], created: Sequence[str] | None) -> list[Outcome]:
-    made = set(created or ())
-    return [
-        Outcome.EXISTS if unit.create is not None and unit.instance_id not in made else Outcome.COMMITTED
-        for unit in units
-    ]
+def _outcomes(units: Sequence[Unit], row: Any) -> list[Outcome]:
+    """How units fared on which the verdict was yes."""
+    created, ended = frozenset(row["created"] or ()), frozenset(row["ended"] or ())
+    outcomes = []
+    for unit in units:
+        if unit.create is not None:
+            outcomes.append(Outcome.COMMITTED if unit.instance_id in created else Outcome.EXISTS)
+        elif unit.unless_cancelled:
+            outcomes.append(Outcome.COMMITTED if unit.instance_id in ended else Outcome.CANCEL_FIRST)
+        else:
+            outcomes.append(Outcome.COMMITTED)
+    return outcomes
 
 
 async def _one_by_one(
@@ -94,7 +100,7 @@ async def _one_by_one(
         if todo:
             sql, arguments = build(service, todo, commit_id)
             row = await connection.fetchrow(sql, *arguments)
-            written = dict(zip(map(id, todo), _outcomes(todo, row["created"]), strict=True))
+            written = dict(zip(map(id, todo), _outcomes(todo, row), strict=True))
             outcomes = [written.get(id(unit), outcome) for unit, outcome in zip(units, outcomes, strict=True)]
         return outcomes
 

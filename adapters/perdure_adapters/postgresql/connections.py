@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 
-from perdure.errors import StoreUnavailable
-from perdure_adapters.postgresql.errors import translate
+from perdure.errors import PerdureError, StoreUnavailable
+from perdure_adapters.postgresql.errors import cut, translate
 from perdure_adapters.postgresql.target import Target, transaction_settings
 
 T = TypeVar("T")
@@ -79,7 +79,11 @@ class Connections:
             async with connection.transaction():  # which keeps the pooler's connection ours
                 await connection.execute(transaction_settings())
                 return await work(connection, *args)
-        except Exception as error:
-            raise translate(error, self.target.place, committing=committing) from error
+        except BaseException as error:
+            if not isinstance(error, PerdureError) and (cut(error) or not isinstance(error, asyncpg.PostgresError)):
+                connection.terminate()  # who knows what it is in the middle of
+            if isinstance(error, Exception):
+                raise translate(error, self.target.place, committing=committing) from error
+            raise
         finally:
             await self._pool.release(connection)

@@ -29,7 +29,7 @@ def cut(error: BaseException) -> bool:
     """Whether the answer was lost, so that what was asked for may have happened."""
     if isinstance(error, asyncpg.PostgresError):
         return state(error).startswith(_CUT)
-    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | EOFError)
+    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError | EOFError)
 
 
 def translate(error: Exception, place: str, *, committing: bool = False) -> Exception:

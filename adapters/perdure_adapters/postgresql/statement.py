@@ -25,15 +25,6 @@ fence as materialized (
 )"""
 _FENCE_OK = "(select count(*) filter (where ours) = cardinality({partitions}::int4[]) from fence)"
 
-_ENDING = """
-ending as materialized (
-  select i.id, e.unless_cancelled and i.cancel_requested is not null as flagged, i.listeners
-  from unnest({ended}::text[], {unless}::bool[]) as e (id, unless_cancelled)
-  join perdure_instances i on i.service = $1 and i.id = e.id
-  order by i.id for no key update of i
-)"""
-_ENDING_OK = "(select coalesce(not bool_or(flagged), true) from ending)"
-
 _CREATED = """
 created as (
   insert into perdure_instances (service, id, workflow, version, "partition", run, status, wake_at, created_at,
@@ -48,20 +39,32 @@ created as (
 _WRITTEN = """
 written as (
   insert into perdure_events (service, instance_id, run, seq, kind, command, name, at, data, commit_id)
-  select $1, e.*, {commit_id}::int8 from unnest({ids}::text[], {runs}::int4[], {seqs}::int8[], {kinds}::text[],
-    {commands}::int8[], {names}::text[], {ats}::timestamptz[], {datas}::json[])
-    as e (id, run, seq, kind, command, name, at, data)
+  select $1, e.id, e.run, e.seq, e.kind, e.command, e.name, e.at, e.data, {commit_id}::int8
+  from unnest({ids}::text[], {runs}::int4[], {seqs}::int8[], {kinds}::text[],
+    {commands}::int8[], {names}::text[], {ats}::timestamptz[], {datas}::json[], {conditions}::text[])
+    as e (id, run, seq, kind, command, name, at, data, condition)
   where (select ok from verdict) {unless_taken}
 )"""
-_UNLESS_TAKEN = "and (e.id <> all({new_ids}::text[]) or e.id in (select id from created))"
+_UNLESS_TAKEN = "and (e.condition <> 'created' or e.id in (select id from created))"
+_UNLESS_CANCELLED = "and (e.condition <> 'ended' or e.id in (select id from ended))"
 
-_UPDATED = """
-updated as (
-  update perdure_instances i set status = s.status, wake_at = s.wake_at, ended_at = s.ended_at, error = s.error
-  from unnest({state_ids}::text[], {statuses}::text[], {wakes}::timestamptz[], {endeds}::timestamptz[],
-    {errors}::json[]) as s (id, status, wake_at, ended_at, error)
-  where i.service = $1 and i.id = s.id and (select ok from verdict)
+# An upsert of rows that are there: it goes to each by the unique index, whatever the planner thought
+# of the table when the statement was prepared. (A join would read a table whole for ever that was empty then.)
+_STATES = """
+{name} as (
+  insert into perdure_instances as i (service, id, workflow, "partition", run, created_at, status, wake_at,
+    ended_at, error)
+  select $1, s.id, '', 0, 0, 'epoch', s.status, s.wake_at, s.ended_at, s.error
+  from unnest({{{prefix}_ids}}::text[], {{{prefix}_statuses}}::text[], {{{prefix}_wakes}}::timestamptz[],
+    {{{prefix}_ats}}::timestamptz[], {{{prefix}_errors}}::json[]) as s (id, status, wake_at, ended_at, error)
+  where (select ok from verdict)
+  on conflict (service, id) do update set status = excluded.status, wake_at = excluded.wake_at,
+    ended_at = excluded.ended_at, error = excluded.error
+  {unless} returning i.id, i.listeners
 )"""
+_UPDATED = _STATES.format(name="updated", prefix="state", unless="")
+_CLOSED = _STATES.format(name="closed", prefix="closed", unless="")
+_ENDED = _STATES.format(name="ended", prefix="end", unless="where i.cancel_requested is null")
 
 _ANSWERED = """
 answered as (delete from perdure_inbox where id = any({answers}::int8[]) and (select ok from verdict))"""
@@ -83,7 +86,7 @@ requested as (
 
 _TOLD = """
 (select count(pg_notify({channel}, 'request ' || "partition")) from (select distinct "partition" from requested) r)"""
-_HEARD = "(select count(pg_notify(l, id)) from ending, unnest(listeners) l where (select ok from verdict))"
+_HEARD = "(select count(pg_notify(l, id)) from {name}, unnest(listeners) l)"
 
 
 @define
@@ -103,23 +106,22 @@ class _Builder:
 
 
 def build(service: str, units: Sequence[Unit], commit_id: int) -> tuple[str, list[Any]]:
-    """The statement, and its arguments. It answers with `ok`, and the ids that were `created`."""
+    """The statement, and its arguments. It answers with `ok`, and the ids that were `created` and `ended`:
+    not those that exist, or have to be cancelled first.
+    """
     it = _Builder([service])
     pairs = {(unit.partition, unit.epoch) for unit in units if unit.epoch is not None}
     if pairs:
         it.give(partitions=[p for p, _ in pairs], epochs=[e for _, e in pairs])
         it.parts.append(_FENCE)
         it.verdicts.append(_FENCE_OK)
-    endings = [u for u in units if u.create is None and (u.unless_cancelled or _ends(u))]
-    if endings:
-        it.give(ended=[u.instance_id for u in endings], unless=[u.unless_cancelled for u in endings])
-        it.parts.append(_ENDING)
-        it.verdicts.append(_ENDING_OK)
-        it.results.append(_HEARD)
     it.parts.append(f"verdict as materialized (select {' and '.join(['$1::text is not null', *it.verdicts])} as ok)")
+    old = [unit for unit in units if unit.create is None]
     creating = _create(it, units)
-    _events(it, units, commit_id, "" if not creating else _UNLESS_TAKEN)
-    _states(it, units)
+    ending = _states(it, "ended", _ENDED, "end", [unit for unit in old if unit.unless_cancelled])
+    _events(it, units, commit_id, f"{_UNLESS_TAKEN if creating else ''} {_UNLESS_CANCELLED if ending else ''}")
+    _states(it, "closed", _CLOSED, "closed", [unit for unit in old if _ends(unit) and not unit.unless_cancelled])
+    _states(it, "", _UPDATED, "state", [unit for unit in old if not _ends(unit) and not unit.unless_cancelled])
     answers = [id for unit in units for id in unit.inbox]
     if answers:
         it.give(answers=answers)
@@ -129,8 +131,10 @@ def build(service: str, units: Sequence[Unit], commit_id: int) -> tuple[str, lis
         it.give(purge_partitions=[u.partition for u in purged], purge_ids=[u.instance_id for u in purged])
         it.parts.append(_PURGED)
     created = "(select array_agg(id) from created)" if creating else "null::text[]"
+    ended = "(select array_agg(id) from ended)" if ending else "null::text[]"
     results = "".join(f", {result}" for result in it.results)
-    template = f"with {','.join(it.parts)} select (select ok from verdict) as ok, {created} as created{results}"
+    answer = f"(select ok from verdict) as ok, {created} as created, {ended} as ended"
+    template = f"with {','.join(it.parts)} select {answer}{results}"
     return _text(template, tuple(it.names.items())), it.arguments
 
 
@@ -142,6 +146,11 @@ def _text(template: str, names: tuple[tuple[str, str], ...]) -> str:
 
 def _ends(unit: Unit) -> bool:
     return unit.projection is not None and unit.projection.ended_at is not None
+
+
+def _condition(unit: Unit) -> str:
+    """The part of the statement that must have taken the unit's row, for its events to be written."""
+    return "created" if unit.create is not None else "ended" if unit.unless_cancelled else ""
 
 
 def _create(it: _Builder, units: Sequence[Unit]) -> bool:
@@ -178,10 +187,10 @@ def _create(it: _Builder, units: Sequence[Unit]) -> bool:
 
 
 def _events(it: _Builder, units: Sequence[Unit], commit_id: int, unless_taken: str) -> None:
-    rows = [(unit.instance_id, unit.run, *event) for unit in units for event in unit.events]
+    rows = [(unit.instance_id, unit.run, *event, _condition(unit)) for unit in units for event in unit.events]
     if not rows:
         return
-    ids, runs, seqs, kinds, commands, names, ats, datas = zip(*rows, strict=True)
+    ids, runs, seqs, kinds, commands, names, ats, datas, conditions = zip(*rows, strict=True)
     it.give(
         commit_id=commit_id,
         ids=ids,
@@ -192,18 +201,26 @@ def _events(it: _Builder, units: Sequence[Unit], commit_id: int, unless_taken: s
         names=names,
         ats=ats,
         datas=datas,
+        conditions=conditions,
     )
     it.parts.append(_WRITTEN.replace("{unless_taken}", unless_taken))
 
 
-def _states(it: _Builder, units: Sequence[Unit]) -> None:
-    given = [(unit.instance_id, unit.projection) for unit in units if unit.create is None and unit.projection]
-    if given:
-        it.give(
-            state_ids=[id for id, _ in given],
-            statuses=[state.status for _, state in given],
-            wakes=[state.wake_at for _, state in given],
-            endeds=[state.ended_at for _, state in given],
-            errors=[state.error for _, state in given],
-        )
-        it.parts.append(_UPDATED)
+def _states(it: _Builder, heard: str, part: str, prefix: str, units: Sequence[Unit]) -> bool:
+    """The rows of these units. Whoever listens for the `heard` is told."""
+    given = [(unit.instance_id, unit.projection) for unit in units if unit.projection is not None]
+    if not given:
+        return False
+    given.sort(key=lambda one: one[0])
+    values = {
+        "ids": [id for id, _ in given],
+        "statuses": [state.status for _, state in given],
+        "wakes": [state.wake_at for _, state in given],
+        "ats": [state.ended_at for _, state in given],
+        "errors": [state.error for _, state in given],
+    }
+    it.give(**{f"{prefix}_{name}": value for name, value in values.items()})
+    it.parts.append(part)
+    if heard:
+        it.results.append(_HEARD.format(name=heard))
+    return True

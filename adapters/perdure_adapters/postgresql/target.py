@@ -8,11 +8,16 @@ from attrs import frozen
 
 from perdure.errors import UsageError
 
-#: Settings of perdure's own connections. Short lock waits: a stranger's lock must not stall everybody.
+#: Settings of perdure's own connections. The statements are few and each finds its rows by an index:
+#: planning one takes longer than running it, and a plan that was made while the tables were empty
+#: must not read them whole for ever. Short lock waits: a stranger's lock must not stall everybody.
 _SETTINGS = {
     "application_name": "perdure",
     "jit": "off",
-    "plan_cache_mode": "force_generic_plan",  # the statements are few, and planning one takes longer than running it
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
     "lock_timeout": "1s",
     "idle_in_transaction_session_timeout": "5s",
     "timezone": "UTC",
