@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -38,6 +37,7 @@ class Listener:
         self._watcher = watcher
         self._tell = tell
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
         self.mine = f"perdure_{bits(64):016x}"
 
     async def open(self) -> None:
@@ -47,29 +47,32 @@ class Listener:
         await listening.wait()
 
     async def close(self) -> None:
+        self._closing = True
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
 
     async def _run(self, listening: asyncio.Event) -> None:
         wait = _FIRST_WAIT
-        while True:
+        while not self._closing:
             try:
                 connection = await asyncpg.connect(
                     self._target.dsn, timeout=CONNECT_TIMEOUT, server_settings={"application_name": "perdure listener"}
                 )
+                cut = asyncio.Event()
+                connection.add_termination_listener(lambda _, cut=cut: cut.set())
                 try:
                     await self._listen(connection)
                     listening.set()
                     self._missed()
                     wait = _FIRST_WAIT
-                    await self._until_cut(connection)
+                    await self._until_cut(connection, cut)
                 finally:
                     connection.terminate()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                logger.warning("no notifications until the database can be reached again: %s", error)
-            listening.set()
+            except Exception as error:  # whatever it is: there is more to lose than to repeat
+                logger.warning("no notifications until the database can be reached again: %r", error)
+            finally:
+                listening.set()
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
 
@@ -77,12 +80,11 @@ class Listener:
         await connection.add_listener(self._channel, self._of_service)
         await connection.add_listener(self.mine, self._of_process)
 
-    async def _until_cut(self, connection: Any) -> None:
-        cut = asyncio.Event()
-        connection.add_termination_listener(lambda _: cut.set())
+    async def _until_cut(self, connection: Any, cut: asyncio.Event) -> None:
         while not cut.is_set():
             try:
-                await asyncio.wait_for(cut.wait(), _PULSE)
+                async with asyncio.timeout(_PULSE):  # (wait_for of Python 3.11 may swallow a cancellation)
+                    await cut.wait()
             except TimeoutError:
                 await connection.fetchval("select 1", timeout=TIME_LIMIT)
 

@@ -96,10 +96,7 @@ class PostgreSQLStore(Facade):
     async def commit(self, units: Sequence[Unit], commit_id: int, *, again: bool = False) -> Sequence[Outcome]:
         if self._bridge is None:
             raise UsageError("the store is closed; use it inside `async with app`")
-        return await self._bridge.call(self._commit, units, commit_id, again)
-
-    async def _commit(self, units: Sequence[Unit], commit_id: int, again: bool) -> Sequence[Outcome]:
-        return await self._connections.run(commit, self._service, units, commit_id, again, committing=True)
+        return await self._bridge.call(self._connections.commit, commit, self._service, units, commit_id, again)
 
 
 async def _listen(connection: Any, service: str, instance_id: str, channel: str) -> None:

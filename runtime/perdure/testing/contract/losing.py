@@ -52,6 +52,14 @@ class Losing:
             (first,) = await store.history("i", 1)
             assert '"n":1' in first[5]
 
+    async def test_a_start_that_loses_takes_nothing_of_its_instance_along(self, opened: Opening) -> None:
+        async with opened() as store:
+            held = (await own(store))[0]
+            await store.commit([birth("i", 0, held.epoch)], 1)
+            outcomes = await store.commit([birth("i", 0, held.epoch), more("i", held, event(2))], 2)
+            assert list(outcomes) == [Outcome.EXISTS, Outcome.COMMITTED]
+            assert [row[0] for row in await store.history("i", 1)] == [1, 2]
+
     async def test_fifty_starters_of_one_id(self, opened: Opening) -> None:
         outcomes: list[Outcome] = []
         async with opened() as one, opened() as two:

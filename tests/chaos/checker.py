@@ -1,0 +1,176 @@
+"""What must be true when all is over, whatever happened."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from attrs import Factory, define
+
+from chaos import ledger
+from chaos.database import Database
+from chaos.effects import Effect
+from chaos.jobs import Job
+from chaos.processes import Process
+from faults.database import Row, check_streams
+
+_ENDED = {"WorkflowCompleted": "completed", "WorkflowFailed": "failed", "WorkflowCancelled": "cancelled"}
+#: Seconds after a SIGCONT in which a step may begin that was about to begin at the SIGSTOP.
+_WAKING = 1.0
+
+
+@define
+class Findings:
+    """`twice`: steps that began again because they were in flight at a fault; `zombies`: that began in the
+    first moment of a worker that had been stopped just before they would have. `failures` must be empty.
+    """
+
+    instances: int = 0
+    steps: int = 0
+    twice: int = 0
+    zombies: int = 0
+    repeated: int = 0
+    lost: int = 0
+    failures: list[str] = Factory(list)
+
+
+async def check(
+    database: Database,
+    effects: Sequence[Effect],
+    processes: Iterable[Process],
+    accepted: Mapping[str, Job],
+    observed: Sequence[tuple[set[tuple[str, int]], int]],
+) -> Findings:
+    """`observed`: steps seen recorded, and the size that the effects' file had after they were seen."""
+    findings = Findings()
+    rows, written = await database.events()
+    streams: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        streams[row.instance_id].append(row)
+    findings.instances = len(streams)
+    findings.steps = sum(row.kind in ("StepCompleted", "StepFailed") for row in rows)
+    statuses = await database.statuses()
+    try:
+        check_streams(rows)
+    except AssertionError as error:
+        findings.failures.append(f"streams: {error}")
+    for id, stream in streams.items():
+        _single_writer(findings, stream, written)
+        if statuses.get(id) != _ENDED.get(stream[-1].kind):
+            findings.failures.append(f"{id} is {statuses.get(id)}, its last event {stream[-1].kind}")
+    for id, job in accepted.items():
+        _end(findings, job, streams.get(id, []))
+    find_repeated(findings, effects, [stop for process in processes for stop in _wakings(process)], rows, observed)
+    await _money(database, findings, accepted)
+    await _lists(database, findings, accepted)
+    return findings
+
+
+def _single_writer(
+    findings: Findings, stream: Sequence[Row], written: Mapping[tuple[str, int], tuple[int, Any]]
+) -> None:
+    """Each commit wrote its events in one piece, and time never goes back."""
+    marks = [written[row.instance_id, row.seq] for row in stream]
+    pieces = 1 + sum(before[0] != after[0] for before, after in pairwise(marks))
+    if pieces != len({commit for commit, _ in marks}):
+        findings.failures.append(f"{stream[0].instance_id} has events of one commit apart: {marks}")
+    if [at for _, at in marks] != sorted(at for _, at in marks):
+        findings.failures.append(f"{stream[0].instance_id} has times that go back: {marks}")
+
+
+def _end(findings: Findings, job: Job, stream: Sequence[Row]) -> None:
+    last = stream[-1] if stream else None
+    if last is None or last.kind not in _ENDED:
+        findings.lost += 1
+        findings.failures.append(f"{job.id} ({job.workflow.name}) was accepted, and its last event is {last}")
+    elif not _as_predicted(job, last):
+        findings.failures.append(f"{job.id} ended with {last}, not with {job.end}")
+    adds = sorted(row.data for row in stream if row.name == "add" and row.kind == "StepCompleted")
+    if adds != list(job.adds):
+        findings.failures.append(f"{job.id} has added {adds}, not {job.adds}")
+
+
+def _as_predicted(job: Job, last: Row) -> bool:
+    kind, value = job.end
+    if kind == "result":
+        return (last.kind, last.data) == ("WorkflowCompleted", value)
+    return last.kind == "WorkflowFailed"  # with which error, whoever waited for it has seen
+
+
+def _wakings(process: Process) -> list[tuple[int, float, float]]:
+    return [(process.pid, resumed, resumed + _WAKING) for _, resumed in process.stops]
+
+
+def find_repeated(
+    findings: Findings,
+    effects: Sequence[Effect],
+    wakings: Sequence[tuple[int, float, float]],
+    rows: Sequence[Row],
+    observed: Sequence[tuple[set[tuple[str, int]], int]],
+) -> None:
+    """A step begins again only after an interruption that is recorded, and never once its result is.
+
+    That it was recorded is known in two ways: it was seen in the database before; or the step after
+    it has begun, which it may not before.
+    """
+    excuses = Counter(
+        (row.instance_id, row.command) for row in rows if row.kind in ("StepInterrupted", "AttemptFailed")
+    )
+    recorded: set[tuple[str, int]] = set()
+    snapshots = iter(sorted(observed, key=lambda one: one[1]))
+    snapshot = next(snapshots, None)
+    farthest: dict[tuple[str, str], int] = {}
+    begun: Counter[tuple[str, int]] = Counter()
+    for effect in effects:
+        if effect.phase != "start":
+            continue
+        while snapshot is not None and effect.place >= snapshot[1]:
+            recorded |= snapshot[0]
+            snapshot = next(snapshots, None)
+        step, branch = (effect.instance_id, effect.command), (effect.instance_id, effect.branch)
+        begun[step] += 1
+        if step in recorded or effect.number < farthest.get(branch, 0):
+            if any(pid == effect.pid and since <= effect.at <= until for pid, since, until in wakings):
+                findings.zombies += 1
+                excuses[step] += 1
+            else:
+                findings.repeated += 1
+                findings.failures.append(f"a recorded step began again: {effect}")
+        farthest[branch] = max(effect.number, farthest.get(branch, 0))
+    for step, count in begun.items():
+        findings.twice += count > 1
+        if count > 1 + excuses[step]:
+            findings.failures.append(f"{step} began {count} times, with {excuses[step]} interruptions or failures")
+
+
+async def _money(database: Database, findings: Findings, accepted: Mapping[str, Job]) -> None:
+    balances = dict(await database.query("select id, balance from chaos_accounts"))
+    if sum(balances.values()) != ledger.ACCOUNTS * ledger.BALANCE:
+        findings.failures.append(f"the money does not add up: {balances}")
+    sql = "select instance_id, number, source, target, amount from chaos_transfers"
+    found = Counter(await database.query(sql))
+    wanted = Counter(
+        (id, number, *move)
+        for id, job in accepted.items()
+        if job.workflow.name == "transfers"
+        for number, move in enumerate(job.arguments[0])
+    )
+    if found != wanted:
+        findings.failures.append(f"transfers: too many {found - wanted}, missing {wanted - found}")
+    for _, _, source, target, amount in found.elements():
+        balances[source] += amount
+        balances[target] -= amount
+    if set(balances.values()) != {ledger.BALANCE}:
+        findings.failures.append(f"without the transfers the balances would be {balances}")
+
+
+async def _lists(database: Database, findings: Findings, accepted: Mapping[str, Job]) -> None:
+    found = defaultdict(list)
+    for id, element in await database.query("select instance_id, element from chaos_elements order by position"):
+        found[id].append(element)
+    wanted = {id: list(range(job.arguments[0])) for id, job in accepted.items() if job.workflow.name == "listing"}
+    if found != wanted:
+        wrong = {id: found.get(id) for id in {*found, *wanted} if found.get(id) != wanted.get(id)}
+        findings.failures.append(f"lists: {wrong}")

@@ -1,0 +1,44 @@
+"""The short profile: each kind of fault for some seconds, on each kind of database."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from chaos import failover
+from chaos.run import SCENARIOS, run
+
+#: The same faults again: PERDURE_SEED=... pytest tests/chaos
+_SEED = int(os.environ.get("PERDURE_SEED", "20261121"))
+_SECONDS = 5.0
+
+pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])  # that of the test's own process
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Where the workers' logs go."""
+    directory = tmp_path / "workers"
+    directory.mkdir()
+    return directory
+
+
+@pytest.mark.parametrize("scenario", ["kills", "stops", "rolling"])
+async def test_nothing_is_lost_or_repeated(scenario: str, durable_url: str, place: Path) -> None:
+    print(await run(SCENARIOS[scenario], durable_url, _SEED, _SECONDS, place))
+
+
+@pytest.mark.parametrize("server", ["postgresql", "mysql"])
+async def test_connections_are_cut(server: str, request: pytest.FixtureRequest, place: Path) -> None:
+    url: str = request.getfixturevalue(f"{server}_url")
+    print(await run(SCENARIOS["cuts"], url, _SEED, _SECONDS, place))
+
+
+async def test_another_worker_takes_over(durable_url: str, place: Path) -> None:
+    measured = await failover.measure(durable_url, place)
+    print(measured)
+    assert measured.last < failover.LEASE + 5
+    assert measured.handed_over < 3
+    assert measured.cancel_p50 < 2
