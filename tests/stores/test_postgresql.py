@@ -8,13 +8,13 @@ from typing import Any
 
 import anyio
 import pytest
-from servers.postgresql import execute
 
 from perdure.errors import StoreError, StoreUnavailable, UsageError
 from perdure.ports import Holding, Outcome, Projection
 from perdure.testing.contract import Database, StoreContract
 from perdure.testing.contract.units import birth, event, more, own
 from perdure_adapters.postgresql import PostgreSQLStore
+from servers.postgresql import execute
 
 
 class TestPostgreSQL(StoreContract):

@@ -12,7 +12,7 @@ import asyncpg  # type: ignore[import-untyped]  # it has no types
 from perdure.identity import bits
 from perdure.ports import Watcher
 from perdure_adapters.postgresql.channels import MEMBERS, channel, partition_of
-from perdure_adapters.postgresql.connections import CONNECT_TIMEOUT, TIME_LIMIT
+from perdure_adapters.postgresql.connections import CONNECT_TIMEOUT
 from perdure_adapters.postgresql.target import Target
 
 logger = logging.getLogger("perdure.postgresql")
@@ -57,7 +57,10 @@ class Listener:
         while not self._closing:
             try:
                 connection = await asyncpg.connect(
-                    self._target.dsn, timeout=CONNECT_TIMEOUT, server_settings={"application_name": "perdure listener"}
+                    self._target.dsn,
+                    timeout=CONNECT_TIMEOUT,
+                    command_timeout=CONNECT_TIMEOUT,
+                    server_settings={"application_name": "perdure listener"},
                 )
                 cut = asyncio.Event()
                 connection.add_termination_listener(lambda _, cut=cut: cut.set())
@@ -86,7 +89,7 @@ class Listener:
                 async with asyncio.timeout(_PULSE):  # (wait_for of Python 3.11 may swallow a cancellation)
                     await cut.wait()
             except TimeoutError:
-                await connection.fetchval("select 1", timeout=TIME_LIMIT)
+                await connection.fetchval("select 1")
 
     def _missed(self) -> None:
         """What was said while nobody listened is lost: look at everything."""
