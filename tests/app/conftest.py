@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import uuid
-from pathlib import Path
 
 import pytest
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture(params=["memory", "sqlite", "postgresql", "mysql"])
+def url(request: pytest.FixtureRequest) -> str:
     """A fresh database, which every app of the test shares."""
-    return f"memory://{uuid.uuid4().hex}" if request.param == "memory" else f"sqlite:///{tmp_path}/perdure.db"
+    if request.param == "memory":
+        return f"memory://{uuid.uuid4().hex}"
+    fresh: str = request.getfixturevalue(f"{request.param}_url")
+    return fresh

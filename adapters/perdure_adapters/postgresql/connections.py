@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types
@@ -48,6 +49,8 @@ class Connections:
         self._pool: Any = None
         self._line: Any = None
         self._line_free = True
+        self._under_way = 0
+        self._ended = asyncio.Event()
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -72,36 +75,62 @@ class Connections:
             raise translate(error, self.target.place) from error
 
     async def close(self) -> None:
-        """Nothing is under way: its callers are waited for elsewhere."""
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            pool.terminate()
+        """Let what is under way end, and say goodbye."""
+        pool, self._pool = self._pool, None
+        with contextlib.suppress(TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            async with asyncio.timeout(TIME_LIMIT):
+                while self._under_way:
+                    self._ended.clear()
+                    await self._ended.wait()
+                if self._line is not None:
+                    await self._line.close()
+                if pool is not None:
+                    await pool.close()
         if self._line is not None:
             self._line.terminate()
+        if pool is not None:
+            pool.terminate()
 
     async def run(self, work: Callable[..., Awaitable[T]], *args: Any) -> T:
         """`work(connection, *args)`. Raises StoreError and its kinds."""
-        return await self._run(False, work, *args)
+        pool = self._opened()
+        with self._call():
+            return await self._in_pool(pool, False, work, *args)
+        raise AssertionError  # _call swallows nothing
 
     async def commit(self, work: Callable[..., Awaitable[T]], *args: Any) -> T:
         """As `run`, for work whose outcome is in doubt if the answer is lost."""
-        self._opened()
-        if not self._line_free:  # a client's commits, side by side
-            return await self._run(True, work, *args)
-        self._line_free = False
-        try:
-            if self._line is None or self._line.is_closed():
-                try:
-                    self._line = await asyncpg.connect(self.target.dsn, **self._options())
-                    await prepare(self._line)
-                except Exception as error:
-                    raise translate(error, self.target.place) from error
-            return await self._do(self._line, True, work, *args)
-        finally:
-            self._line_free = True
-
-    async def _run(self, committing: bool, work: Callable[..., Awaitable[T]], *args: Any) -> T:
         pool = self._opened()
+        with self._call():
+            if not self._line_free:  # a client's commits, side by side
+                return await self._in_pool(pool, True, work, *args)
+            self._line_free = False
+            try:
+                if self._line is None or self._line.is_closed():
+                    self._line = await self._connect()
+                return await self._do(self._line, True, work, *args)
+            finally:
+                self._line_free = True
+        raise AssertionError  # as above
+
+    @contextlib.contextmanager
+    def _call(self) -> Iterator[None]:
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            self._ended.set()
+
+    async def _connect(self) -> Any:
+        try:
+            connection = await asyncpg.connect(self.target.dsn, **self._options())
+            await prepare(connection)
+        except Exception as error:
+            raise translate(error, self.target.place) from error
+        return connection
+
+    async def _in_pool(self, pool: Any, committing: bool, work: Callable[..., Awaitable[T]], *args: Any) -> T:
         try:
             connection = await pool.acquire(timeout=TIME_LIMIT)
         except Exception as error:
@@ -109,8 +138,7 @@ class Connections:
         try:
             return await self._do(connection, committing, work, *args)
         finally:
-            with contextlib.suppress(asyncpg.InterfaceError):  # the pool was closed meanwhile
-                await pool.release(connection)
+            await pool.release(connection)
 
     def _opened(self) -> Any:
         if self._pool is None:
@@ -125,9 +153,12 @@ class Connections:
                 await connection.execute(transaction_settings())
                 return await work(connection, *args)
         except BaseException as error:
-            if not isinstance(error, PerdureError) and (cut(error) or not isinstance(error, asyncpg.PostgresError)):
-                with contextlib.suppress(asyncpg.InterfaceError):  # it is gone already
-                    connection.terminate()  # who knows what it is in the middle of
+            if isinstance(error, PerdureError):
+                raise
+            # Of a connection that is cut in the wrong moment the driver raises what it likes, AttributeError too.
+            lost = connection.is_closed() or cut(error)
+            if not lost and not isinstance(error, asyncpg.PostgresError):
+                connection.terminate()  # who knows what it is in the middle of
             if isinstance(error, Exception):
-                raise translate(error, self.target.place, committing=committing) from error
+                raise translate(error, self.target.place, lost=lost, committing=committing) from error
             raise

@@ -32,16 +32,17 @@ def cut(error: BaseException) -> bool:
     return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError | EOFError)
 
 
-def translate(error: Exception, place: str, *, committing: bool = False) -> Exception:
-    """`committing`: a commit was on its way, and is in doubt where the answer was lost."""
+def translate(error: Exception, place: str, *, lost: bool = False, committing: bool = False) -> Exception:
+    """`committing`: a commit was on its way, and is in doubt where the answer was `lost`."""
     if isinstance(error, PerdureError):
         return error
     code = state(error)
-    if cut(error) or code.startswith(_PASSING):
+    lost = lost or cut(error)
+    if lost or code.startswith(_PASSING):
         return StoreUnavailable(
             f"the database {place} cannot be used just now ({_text(error)}); check that it runs and can be reached: "
             "workers go on by themselves once it works again",
-            unknown=committing and cut(error),
+            unknown=committing and lost,
         )
     if code == "23505":
         return Conflict(f"the database {place} holds this row already ({_text(error)}); another writer was faster")
