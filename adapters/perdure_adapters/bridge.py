@@ -109,8 +109,17 @@ class _InThread:
         try:
             self._loop.run_forever()
         finally:
+            self._loop.run_until_complete(self._finish())
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
+
+    async def _finish(self) -> None:
+        """Nobody is left waiting for a call."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=2)
 
     async def call(self, work: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         call = self._begin(work, args)

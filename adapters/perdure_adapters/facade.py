@@ -30,6 +30,10 @@ class Facade(ABC):
     async def _read(self, work: Callable[..., Any], *args: Any) -> Any:
         """As `_write`, of work that only reads."""
 
+    async def _attend(self, work: Callable[..., Any], *args: Any) -> Any:
+        """As `_write`, for the leases, which should not wait for anything else."""
+        return await self._write(work, *args)
+
     async def request_cancel(self, instance_id: str, data: str) -> None:
         await self._write(self.inbox.request_cancel, instance_id, data)
 
@@ -75,26 +79,26 @@ class Facade(ABC):
         return count
 
     async def join(self, worker: str, workflows: Sequence[str], lease: int) -> Census:
-        census: Census = await self._write(self.membership.join, worker, workflows, lease)
+        census: Census = await self._attend(self.membership.join, worker, workflows, lease)
         return census
 
     async def census(self) -> Census:
-        census: Census = await self._read(self.membership.census)
+        census: Census = await self._attend(self.membership.census)
         return census
 
     async def renew(self, worker: str, lease: int) -> Census | None:
-        census: Census | None = await self._write(self.membership.renew, worker, lease)
+        census: Census | None = await self._attend(self.membership.renew, worker, lease)
         return census
 
     async def claim(self, worker: str, holdings: Sequence[Holding]) -> Sequence[Holding]:
-        gained: Sequence[Holding] = await self._write(self.membership.claim, worker, holdings)
+        gained: Sequence[Holding] = await self._attend(self.membership.claim, worker, holdings)
         return gained
 
     async def release(self, worker: str, holdings: Sequence[Holding]) -> None:
-        await self._write(self.membership.release, worker, holdings)
+        await self._attend(self.membership.release, worker, holdings)
 
     async def leave(self, worker: str) -> None:
-        await self._write(self.membership.leave, worker)
+        await self._attend(self.membership.leave, worker)
 
     async def bury(self, members: Sequence[Member]) -> None:
-        await self._write(self.membership.bury, members)
+        await self._attend(self.membership.bury, members)

@@ -194,6 +194,7 @@ class App:
             with anyio.CancelScope(shield=True):
                 if resources.worker is not None:
                     await resources.worker.stop()
+                    await resources.worker.ended.wait()
                 self._open = None
                 await resources.store.close()
         finally:
@@ -328,7 +329,13 @@ def _store_type(url: str) -> Any:
     if not found:
         raise UsageError(f"{url!r} is not a database URL; give sqlite:///file.db, say")
     for entry in entry_points(group="perdure.stores", name=scheme):
-        return entry.load()
+        try:
+            return entry.load()
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"{scheme}:// needs the package {error.name}, which is not installed; install "
+                f"perdure[{entry.module.rpartition('.')[2]}]"
+            ) from error
     known = sorted({entry.name for entry in entry_points(group="perdure.stores")})
     raise UsageError(f"no store for {scheme}:// is installed; there are {', '.join(known) or 'none'}")
 

@@ -9,7 +9,7 @@ import orjson
 
 from perdure.codec import Failure
 from perdure.durations import Seconds, seconds
-from perdure.errors import Conflict, InstanceNotFound, WorkflowCancelled, WorkflowFailed
+from perdure.errors import Conflict, InstanceNotFound, StoreUnavailable, WorkflowCancelled, WorkflowFailed
 from perdure.instances import HistoryEvent, InstanceInfo
 from perdure.ports import EventRow
 
@@ -61,7 +61,7 @@ class Handle(Generic[T_co]):
             event = await self._look()
             if event is not None:
                 return event
-            await resources.store.listen(self._id)
+            await resources.store.listen(self._id)  # which, should it fail, has left nothing behind
             try:
                 while waiter.ending is None:
                     event = await self._look()
@@ -74,7 +74,12 @@ class Handle(Generic[T_co]):
 
     async def _look(self) -> EventRow | None:
         """The last event, if the instance has ended."""
-        found = await self._app._resources().store.ending(self._id)
+        store = self._app._resources().store
+        try:
+            found = await store.ending(self._id)
+        except StoreUnavailable:
+            self._app._resources()  # closed meanwhile: say that instead
+            raise
         if found is None:
             raise self._not_found()
         instance, event = found

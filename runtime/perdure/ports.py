@@ -210,12 +210,15 @@ class Store(Protocol):
 
     # Writing, as an owner.
 
-    async def commit(self, units: Sequence[Unit], commit_id: int, *, again: bool = False) -> Sequence[Outcome]:
+    async def commit(
+        self, units: Sequence[Unit], commit_id: int, *, again: bool = False, wait: bool = True
+    ) -> Sequence[Outcome]:
         """Write units in one transaction, durably, and say how each fared.
 
         Losers are found before anything is written, by epochs locked in the same transaction; the
         rest commits. `commit_id` (63 bits) is stored with each event; `again` repeats a commit of
-        unknown fate: units it finds written under this very id are COMMITTED. Where the database
+        unknown fate: units it finds written under this very id are COMMITTED. A unit that meets a lock of
+        somebody else is BUSY after a short wait, without `wait` at once. Where the database
         refuses the batch without telling which unit it is, raises, having written nothing: Conflict
         where a sequence number was used already, and another StoreError for a row that will never fit.
         """

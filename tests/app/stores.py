@@ -20,7 +20,9 @@ class Moody(MemoryStore):
         self.held: anyio.Event | None = None
         self.units: list[Unit] = []
 
-    async def commit(self, units: Sequence[Unit], commit_id: int, *, again: bool = False) -> Sequence[Outcome]:
+    async def commit(
+        self, units: Sequence[Unit], commit_id: int, *, again: bool = False, wait: bool = True
+    ) -> Sequence[Outcome]:
         self.units += units
         if self.held is not None:
             await self.held.wait()

@@ -131,7 +131,9 @@ async def test_a_start_of_unknown_fate_that_arrives_late_is_run(monkeypatch: pyt
         arrives = anyio.Event()
         first = True
 
-        async def commit(self, units: Sequence[Unit], commit_id: int, *, again: bool = False) -> Sequence[Outcome]:
+        async def commit(
+            self, units: Sequence[Unit], commit_id: int, *, again: bool = False, wait: bool = True
+        ) -> Sequence[Outcome]:
             if self.first:
                 self.first = False
                 group.start_soon(self._later, units, commit_id)

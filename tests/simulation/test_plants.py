@@ -40,7 +40,9 @@ def no_fence(monkeypatch: pytest.MonkeyPatch) -> None:
             known = unit.create is not None and unit.instance_id in self.database.instances
             return Outcome.EXISTS if known else Outcome.COMMITTED
 
-        async def commit(self, units: Sequence[Unit], commit_id: int, *, again: bool = False) -> Sequence[Outcome]:
+        async def commit(
+            self, units: Sequence[Unit], commit_id: int, *, again: bool = False, wait: bool = True
+        ) -> Sequence[Outcome]:
             self.database.commits.clear()
             return await super().commit(units, commit_id, again=again)
 

@@ -164,12 +164,13 @@ async def test_an_end_waits_for_a_cancellation_and_lets_it_go_first(postgresql_u
         assert len(await store.history("j", 1)) == 2
 
 
-async def test_a_strangers_lock_holds_up_its_own_instance_only(postgresql_url: str) -> None:
-    async with opened(postgresql_url) as store:
+@pytest.mark.parametrize("options", ["", "?statement_cache_size=0"], ids=["direct", "pooler"])
+async def test_a_strangers_lock_holds_up_its_own_instance_only(postgresql_url: str, options: str) -> None:
+    async with opened(postgresql_url) as plain, opened(postgresql_url + options) as store:
         held = await own(store)
         await store.commit([birth("i", 0, held[0].epoch), birth("j", 0, held[0].epoch), birth("k", 1, 1)], 1)
         waits = Projection("waiting", None)
-        async with Session(store).open() as stranger:
+        async with Session(plain).open() as stranger:
             await stranger.do("select 1 from perdure_instances where id = 'i' for update")
             await stranger.do("""select 1 from perdure_partitions where "partition" = 1 for update""")
             units = [more(id, held[0], event(2), projection=waits) for id in ("i", "j")]
@@ -232,7 +233,14 @@ async def test_no_statement_grows_with_what_has_ended(postgresql_url: str) -> No
         await connection.execute("select pg_stat_force_next_flush()")
         await connection.execute("select 1")
 
-    async with opened(f"{postgresql_url}?max_connections=2") as store:
+    async with opened(f"{postgresql_url}?max_connections=3") as store:
+
+        async def flush() -> None:
+            """Both connections: that of the journal, and the only one of the pool."""
+            assert store._bridge is not None
+            await store._bridge.call(store._connections.run, told)
+            await store._bridge.call(store._connections.commit, told)
+
         held = (await own(store, partitions=1))[0]
         wakes = Projection("waiting", 500)
 
@@ -251,12 +259,10 @@ async def test_no_statement_grows_with_what_has_ended(postgresql_url: str) -> No
             store.unlisten(id)
 
         async def reads(id: str) -> int:
-            for _ in range(2):
-                await store._run(told)
+            await flush()
             (before,) = await anyio.to_thread.run_sync(execute, postgresql_url, tuples)
             await life(id, 5)
-            for _ in range(2):
-                await store._run(told)
+            await flush()
             (after,) = await anyio.to_thread.run_sync(execute, postgresql_url, tuples)
             return int(after["read"] - before["read"])
 

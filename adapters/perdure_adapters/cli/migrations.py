@@ -74,7 +74,33 @@ class NoMigrations:
         return []
 
 
-_HOOKS: dict[str, Callable[[str], Migrations]] = {"sqlite": SQLiteMigrations, "memory": NoMigrations}
+class ServerMigrations:
+    """For databases with a server. Their drivers know asyncio only."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._module = "mysql" if url.startswith(("mysql:", "mariadb:")) else "postgresql"
+
+    def pending(self) -> list[str]:
+        return self._versions(apply=False)
+
+    def migrate(self) -> list[str]:
+        return self._versions(apply=True)
+
+    def _versions(self, *, apply: bool) -> list[str]:
+        import asyncio
+        from importlib import import_module
+
+        store = import_module(f"perdure_adapters.{self._module}.store")
+        versions: list[str] = asyncio.run(store.versions(self._url, apply=apply))
+        return versions
+
+
+_HOOKS: dict[str, Callable[[str], Migrations]] = {
+    "memory": NoMigrations,
+    "sqlite": SQLiteMigrations,
+    **dict.fromkeys(("postgresql", "postgres", "mysql", "mariadb"), ServerMigrations),
+}
 
 
 def migrations_of(url: str) -> Migrations:

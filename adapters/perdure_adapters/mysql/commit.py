@@ -25,9 +25,12 @@ _TRIES = 4
 
 
 async def commit(
-    connection: Connection, service: str, units: Sequence[Unit], commit_id: int, again: bool
+    connection: Connection, service: str, units: Sequence[Unit], commit_id: int, again: bool, wait: bool
 ) -> list[Outcome]:
     outcomes: dict[int, Outcome] = {}
+    if not wait:
+        stuck = await blocked(connection, service, units)
+        outcomes.update((place, Outcome.BUSY) for place, unit in enumerate(units) if unit.instance_id in stuck)
     attempt = _Attempt(connection, service, commit_id, again)
     eager = not again  # whose outcome is in doubt has to look for itself
     tries = 0

@@ -6,19 +6,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from perdure.errors import StoreError, UsageError
-from perdure.ports import Census, Holding, Outcome, Unit, Watcher
+from perdure.ports import Outcome, Unit, Watcher
 from perdure_adapters.bridge import Bridge, bridge
-from perdure_adapters.facade import Facade
 from perdure_adapters.mysql import inbox, membership, migrations, queries
 from perdure_adapters.mysql.commit import commit
 from perdure_adapters.mysql.connection import Connection
-from perdure_adapters.mysql.news import News
+from perdure_adapters.mysql.looking import look
 from perdure_adapters.mysql.pool import Pool
 from perdure_adapters.mysql.target import parse
+from perdure_adapters.news import News
+from perdure_adapters.polled import Polled
 from perdure_adapters.polling import Poller
 
 
-class MySQLStore(Facade):
+class MySQLStore(Polled):
     """`mysql://user:password@host:port/database`, for MariaDB as well. The documented `perdure.ports.Store`.
 
     `?ssl=true` encrypts, and checks the server's certificate, with `?ssl_ca=file.pem` against that one;
@@ -35,8 +36,6 @@ class MySQLStore(Facade):
         self._watcher: Watcher | None = None
         self._bridge: Bridge | None = None
         self._pool: Pool | None = None
-        self._news: News | None = None
-        self._poller: Poller | None = None
 
     async def open(self, *, migrate: bool) -> None:
         across = self._bridge = bridge()
@@ -50,7 +49,7 @@ class MySQLStore(Facade):
         pool = self._pool = Pool(self._target)
         await pool.run_within(None, _migrate if migrate else _check, self._target.place)
         if self._watcher is not None:
-            news = self._news = News(self._service, self._watcher, across.tell)
+            news = self._news = News(self._service, self._watcher, across.tell, look)
             self._poller = Poller(lambda: pool.run(news.look), lambda: news.slowest)
             await self._poller.open()
 
@@ -70,23 +69,6 @@ class MySQLStore(Facade):
     def watch(self, watcher: Watcher) -> None:
         self._watcher = watcher
 
-    async def listen(self, instance_id: str) -> None:
-        if self._news is not None:
-            self._news.listen(instance_id)
-            await self._poke()
-
-    def unlisten(self, instance_id: str) -> None:
-        if self._news is not None:
-            self._news.unlisten(instance_id)
-
-    async def _poke(self) -> None:
-        async def poke() -> None:
-            if self._poller is not None:
-                self._poller.poke()
-
-        if self._bridge is not None:
-            await self._bridge.call(poke)
-
     async def _write(self, work: Callable[..., Any], *args: Any) -> Any:
         return await self._run(work, *args)
 
@@ -99,46 +81,20 @@ class MySQLStore(Facade):
             raise UsageError("the store is closed; use it inside `async with app`")
         return await across.call(pool.run, work, self._service, *args)
 
-    async def commit(self, units: Sequence[Unit], commit_id: int, *, again: bool = False) -> Sequence[Outcome]:
-        outcomes: Sequence[Outcome] = await self._run(commit, units, commit_id, again)
+    async def commit(
+        self, units: Sequence[Unit], commit_id: int, *, again: bool = False, wait: bool = True
+    ) -> Sequence[Outcome]:
+        outcomes: Sequence[Outcome] = await self._run(commit, units, commit_id, again, wait)
         return outcomes
 
-    # Membership, from which follows what there is to look for.
 
-    async def join(self, worker: str, workflows: Sequence[str], lease: int) -> Census:
-        census = await super().join(worker, workflows, lease)
-        if self._news is not None:
-            self._news.joined(worker, census)
-            await self._poke()
-        return census
-
-    async def census(self) -> Census:
-        census = await super().census()
-        if self._news is not None:
-            self._news.counted(census)
-        return census
-
-    async def renew(self, worker: str, lease: int) -> Census | None:
-        census = await super().renew(worker, lease)
-        if self._news is not None and census is not None:
-            self._news.counted(census)
-        return census
-
-    async def claim(self, worker: str, holdings: Sequence[Holding]) -> Sequence[Holding]:
-        gained = await super().claim(worker, holdings)
-        if self._news is not None:
-            self._news.gained(gained)
-        return gained
-
-    async def release(self, worker: str, holdings: Sequence[Holding]) -> None:
-        if self._news is not None:
-            self._news.released(holdings)
-        await super().release(worker, holdings)
-
-    async def leave(self, worker: str) -> None:
-        if self._news is not None:
-            self._news.left()
-        await super().leave(worker)
+async def versions(url: str, *, apply: bool) -> list[str]:
+    """The migrations that are pending; or with `apply`, those just applied. In an asyncio loop."""
+    pool = Pool(parse(url))
+    try:
+        return await pool.run_within(None, migrations.migrate if apply else migrations.pending)
+    finally:
+        await pool.close()
 
 
 async def _migrate(connection: Connection, place: str) -> None:

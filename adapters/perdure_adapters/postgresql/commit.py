@@ -30,13 +30,21 @@ join perdure_events e on e.service = $1 and e.instance_id = w.id and e.run = w.r
 """
 
 
-async def commit(connection: Any, service: str, units: Sequence[Unit], commit_id: int, again: bool) -> list[Outcome]:
+async def commit(
+    connection: Any, service: str, units: Sequence[Unit], commit_id: int, again: bool, wait: bool
+) -> list[Outcome]:
+    if not wait:
+        return await _one_by_one(connection, service, units, commit_id, again, "skip locked")
     if not again and all(unit.events for unit in units):
+        sql, arguments = build(service, units, commit_id)
         try:
-            sql, arguments = build(service, units, commit_id)
-            row = await connection.fetchrow(sql, *arguments)
+            if connection.is_in_transaction():  # behind a pooler: a wait in vain must not spoil it
+                async with connection.transaction():
+                    row = await connection.fetchrow(sql, *arguments)
+            else:
+                row = await connection.fetchrow(sql, *arguments)
         except asyncpg.PostgresError as error:
-            if state(error) != LOCK_NOT_AVAILABLE or connection.is_in_transaction():
+            if state(error) != LOCK_NOT_AVAILABLE:
                 raise
             return await _one_by_one(connection, service, units, commit_id, again, "skip locked")
         if row["ok"]:

@@ -13,7 +13,7 @@ _PASSING = ("40", "53", "55", "25", "57")
 #: Connection exceptions, and a server that goes away: what was sent before may have happened.
 _CUT = ("08", "57P01", "57P02", "57P05")
 #: Data, integrity, program limits: this row will never fit.
-_REFUSED = ("22", "23", "54")
+_REFUSED = ("21", "22", "23", "54")
 #: Authentication, an unknown database, missing rights.
 _DENIED = ("28", "3D", "42501")
 
@@ -32,31 +32,37 @@ def cut(error: BaseException) -> bool:
     return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError | EOFError)
 
 
-def translate(error: Exception, place: str, *, lost: bool = False, committing: bool = False) -> Exception:
-    """`committing`: a commit was on its way, and is in doubt where the answer was `lost`."""
+def translate(
+    error: Exception, place: str, *, lost: bool = False, committing: bool = False, opening: bool = False
+) -> Exception:
+    """`committing`: a commit was on its way, and is in doubt where the answer was `lost`.
+
+    Only data that the server refuses is refused for good. Whatever else it says of a database that has
+    worked before may pass, and must not be taken for the fault of an instance; while `opening`, it is for
+    the one who gave the URL.
+    """
     if isinstance(error, PerdureError):
         return error
-    code = state(error)
     lost = lost or cut(error)
-    if lost or code.startswith(_PASSING):
-        return StoreUnavailable(
-            f"the database {place} cannot be used just now ({_text(error)}); check that it runs and can be reached: "
-            "workers go on by themselves once it works again",
-            unknown=committing and lost,
-        )
+    code = state(error)
     if code == "23505":
         return Conflict(f"the database {place} holds this row already ({_text(error)}); another writer was faster")
-    if code.startswith(_REFUSED) or isinstance(error, OverflowError | UnicodeError):
+    refused = code.startswith(_REFUSED) and "NOTIFY" not in str(error)
+    if not lost and (refused or isinstance(error, OverflowError | UnicodeError | ValueError | TypeError)):
         return StoreError(f"the database {place} refused a row ({_text(error)}); this is not retried")
-    if code in ("42P01", "42703"):
+    if opening and code in ("42P01", "42703"):
         return StoreError(f"the database {place} lacks perdure's tables ({_text(error)}); run `perdure migrate`")
-    if code.startswith(_DENIED):
+    if opening and code.startswith(_DENIED):
         return StoreError(
             f"the database {place} does not let us in ({_text(error)}); check the URL and the user's rights"
         )
-    if isinstance(error, asyncpg.PostgresError):
+    if opening and not lost and isinstance(error, asyncpg.PostgresError) and not code.startswith(_PASSING):
         return StoreError(f"the database {place} failed: {_text(error)}; is it a perdure database, and undamaged?")
-    return error
+    return StoreUnavailable(
+        f"the database {place} cannot be used just now ({_text(error)}); check that it runs and can be reached: "
+        "workers go on by themselves once it works again",
+        unknown=committing and lost,
+    )
 
 
 def _text(error: Exception) -> str:

@@ -62,12 +62,18 @@ _STATES = """
 )"""
 
 _ANSWERED = """
-answered as (delete from perdure_inbox where id = any({extra}::int8[]) and (select ok from verdict))"""
+answered as (
+  delete from perdure_inbox b using {rows}
+  where b.id = a.number and (select ok from verdict)
+    and (a.condition <> 'created' or a.id in (select id from {created}))
+    and (a.condition <> 'ended' or a.id in (select id from {ended}))
+)"""
 
 _PURGED = """
 purged as (
   delete from perdure_inbox b using {rows}
   where b.service = $1 and b."partition" = p."partition" and b.instance_id = p.id and (select ok from verdict)
+    and (p.condition <> 'created' or p.id in (select id from {created}))
 )"""
 
 _REQUESTED = """
@@ -133,8 +139,8 @@ _PARTS = {
         _STATES.format(name="closed", rows="{rows}", unless=""), "s", _STATE, answer=_HEARD.format(name="closed")
     ),
     "updated": _Part(_STATES.format(name="updated", rows="{rows}", unless=""), "s", _STATE),
-    "answered": _Part(_ANSWERED, extra=True),
-    "purged": _Part(_PURGED, "p", {'"partition"': "int4", "id": "text"}),
+    "answered": _Part(_ANSWERED, "a", {"number": "int8", "id": "text", "condition": "text"}),
+    "purged": _Part(_PURGED, "p", {'"partition"': "int4", "id": "text", "condition": "text"}),
     "requested": _Part(
         _REQUESTED, "r", {"id": "text", '"partition"': "int4", "at": "timestamptz"}, extra=True, answer=_TOLD
     ),
@@ -176,10 +182,10 @@ def build(service: str, units: Sequence[Unit], commit_id: int) -> tuple[str, lis
     events = [(unit.instance_id, unit.run, _condition(unit), *event) for unit in units for event in unit.events]
     if events:
         give("events", events, commit_id)
-    answers = [id for unit in units for id in unit.inbox]
+    answers = [(request, unit.instance_id, _condition(unit)) for unit in units for request in unit.inbox]
     if answers:
-        give("answered", (), answers)
-    purged = [(unit.partition, unit.instance_id) for unit in units if _closed(unit)]
+        give("answered", answers)
+    purged = [(unit.partition, unit.instance_id, _condition(unit)) for unit in units if _closed(unit)]
     if purged:
         give("purged", purged)
     asked = [

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from perdure.errors import StoreError, UsageError
-from perdure.ports import Outcome, Unit, Watcher
+from perdure.errors import StoreError, StoreUnavailable
+from perdure.ports import Census, Outcome, Unit, Watcher
 from perdure_adapters.bridge import Bridge, bridge
-from perdure_adapters.facade import Facade
+from perdure_adapters.news import News
+from perdure_adapters.polled import Polled
+from perdure_adapters.polling import Poller
 from perdure_adapters.postgresql import inbox, membership, migrations, queries
 from perdure_adapters.postgresql.commit import commit
-from perdure_adapters.postgresql.connections import Connections
+from perdure_adapters.postgresql.connections import TIME_LIMIT, Connections
 from perdure_adapters.postgresql.listener import Listener
+from perdure_adapters.postgresql.looking import look
 from perdure_adapters.postgresql.target import parse
 
 #: How many listeners an instance's row remembers: the latest ones.
@@ -26,11 +28,11 @@ where service = $1 and id = $2 and ended_at is null and $3 <> all(coalesce(liste
 """
 
 
-class PostgreSQLStore(Facade):
+class PostgreSQLStore(Polled):
     """`postgresql://user:password@host:port/database`. The documented `perdure.ports.Store`.
 
     `?statement_cache_size=0` is for a transaction pooler, such as PgBouncer, in between: then nothing
-    is prepared and nobody listens. `?max_connections=6` is how many connections it may open, beside
+    is prepared, and nobody listens but looks. `?max_connections=6` is how many connections it may open, beside
     the one that listens.
     """
 
@@ -45,24 +47,36 @@ class PostgreSQLStore(Facade):
         self._bridge: Bridge | None = None
         self._connections = Connections(self._target)
         self._listener: Listener | None = None
-        self._listening: Counter[str] = Counter()
+        self._patience = float(TIME_LIMIT)
 
     async def open(self, *, migrate: bool) -> None:
         self._bridge = bridge()
         try:
             await self._bridge.call(self._connections.open)
             await self._run(_migrate if migrate else _check, self._target.place)
-            if self._watcher is not None and not self._target.pooled:
-                self._listener = Listener(self._target, self._service, self._watcher, self._bridge.tell)
-                await self._bridge.call(self._listener.open)
+            self._connections.ready = True
+            if self._watcher is not None:
+                await self._begin_to_hear(self._watcher, self._bridge)
         except BaseException:
             await self.close()
             raise
+
+    async def _begin_to_hear(self, watcher: Watcher, across: Bridge) -> None:
+        if self._target.pooled:
+            news = self._news = News(self._service, watcher, across.tell, look)
+            self._poller = Poller(lambda: self._connections.run(news.look), lambda: news.slowest)
+            await across.call(self._poller.open)
+        else:
+            self._listener = Listener(self._target, self._service, watcher, across.tell)
+            await across.call(self._listener.open)
 
     async def close(self) -> None:
         across, self._bridge = self._bridge, None
         if across is None:
             return
+        if self._poller is not None:
+            await across.call(self._poller.close)
+            self._poller = self._news = None
         if self._listener is not None:
             await across.call(self._listener.close)
             self._listener = None
@@ -73,19 +87,29 @@ class PostgreSQLStore(Facade):
         self._watcher = watcher
 
     async def listen(self, instance_id: str) -> None:
-        self._listening[instance_id] += 1
-        if self._listener is not None and self._listening[instance_id] == 1:
-            await self._run(_listen, self._service, instance_id, self._listener.mine)
-
-    def unlisten(self, instance_id: str) -> None:
-        self._listening[instance_id] -= 1
-        if self._listening[instance_id] <= 0:
-            del self._listening[instance_id]
+        await super().listen(instance_id)
+        if self._listener is not None:
+            try:
+                await self._run(_listen, self._service, instance_id, self._listener.mine)
+            except BaseException:
+                self.unlisten(instance_id)
+                raise
 
     async def _run(self, work: Callable[..., Any], *args: Any) -> Any:
         if self._bridge is None:
-            raise UsageError("the store is closed; use it inside `async with app`")
+            raise StoreUnavailable("the database has been closed; use it inside `async with app`")
         return await self._bridge.call(self._connections.run, work, *args)
+
+    # The leases: soon enough for two tries more.
+
+    async def join(self, worker: str, workflows: Sequence[str], lease: int) -> Census:
+        self._patience = min(float(TIME_LIMIT), max(1.0, lease / 4e6))
+        return await super().join(worker, workflows, lease)
+
+    async def _attend(self, work: Callable[..., Any], *args: Any) -> Any:
+        if self._bridge is None:
+            raise StoreUnavailable("the database has been closed; use it inside `async with app`")
+        return await self._bridge.call(self._connections.attend, self._patience, work, self._service, *args)
 
     async def _write(self, work: Callable[..., Any], *args: Any) -> Any:
         return await self._run(work, self._service, *args)
@@ -93,14 +117,26 @@ class PostgreSQLStore(Facade):
     async def _read(self, work: Callable[..., Any], *args: Any) -> Any:
         return await self._run(work, self._service, *args)
 
-    async def commit(self, units: Sequence[Unit], commit_id: int, *, again: bool = False) -> Sequence[Outcome]:
+    async def commit(
+        self, units: Sequence[Unit], commit_id: int, *, again: bool = False, wait: bool = True
+    ) -> Sequence[Outcome]:
         if self._bridge is None:
-            raise UsageError("the store is closed; use it inside `async with app`")
-        return await self._bridge.call(self._connections.commit, commit, self._service, units, commit_id, again)
+            raise StoreUnavailable("the database has been closed; use it inside `async with app`")
+        return await self._bridge.call(self._connections.commit, commit, self._service, units, commit_id, again, wait)
 
 
 async def _listen(connection: Any, service: str, instance_id: str, channel: str) -> None:
     await connection.execute(_LISTEN, service, instance_id, channel)
+
+
+async def versions(url: str, *, apply: bool) -> list[str]:
+    """The migrations that are pending; or with `apply`, those just applied. In an asyncio loop."""
+    connections = Connections(parse(url))
+    await connections.open()
+    try:
+        return await connections.run(migrations.migrate if apply else migrations.pending)
+    finally:
+        await connections.close()
 
 
 async def _migrate(connection: Any, place: str) -> None:

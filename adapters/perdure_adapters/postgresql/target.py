@@ -18,7 +18,7 @@ _SETTINGS = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
-    "lock_timeout": "1s",
+    "lock_timeout": "250ms",
     "idle_in_transaction_session_timeout": "5s",
     "timezone": "UTC",
 }
@@ -38,27 +38,16 @@ class Target:
     def place(self) -> str:
         """For messages: without the password."""
         parts = urlsplit(self.dsn)
-        host = parts.hostname or "the local socket"
-        return f"{parts.path.lstrip('/') or 'the default database'} on {host}{f':{parts.port}' if parts.port else ''}"
-
-    @property
-    def settings(self) -> dict[str, str]:
-        return {} if self.pooled else dict(_SETTINGS)
+        host = parts.netloc.rpartition("@")[2] or "the local socket"
+        return f"{parts.path.lstrip('/') or 'the default database'} on {host}"
 
 
 def parse(url: str) -> Target:
     """Raises UsageError for options that make no sense."""
     parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError as error:
-        raise UsageError(
-            f"the database URL has no usable port ({error}); give postgresql://user@host:5432/db"
-        ) from None
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     cache = _number(options.pop("statement_cache_size", "100"), "statement_cache_size", 0)
-    connections = _number(options.pop("max_connections", "6"), "max_connections", 2)
-    del port
+    connections = _number(options.pop("max_connections", "6"), "max_connections", 3)
     dsn = urlunsplit(parts._replace(scheme="postgresql", query=urlencode(options)))
     return Target(dsn, cache == 0, connections)
 
@@ -69,6 +58,9 @@ def _number(text: str, name: str, least: int) -> int:
     return int(text)
 
 
-def transaction_settings() -> str:
-    """The settings for one transaction, where sessions keep none."""
-    return "; ".join(f"set local {name} = '{value}'" for name, value in _SETTINGS.items() if name != "application_name")
+def settings(*, local: bool) -> str:
+    """SQL that sets them, for a session; or for one transaction, where sessions keep none.
+
+    (Sent when a session begins, they would be refused by a PgBouncer in between.)
+    """
+    return "; ".join(f"set {'local ' if local else ''}{name} = '{value}'" for name, value in _SETTINGS.items())

@@ -70,7 +70,9 @@ class SQLiteStore(Facade):
             raise UsageError("the store is closed; use it inside `async with app`")
         return await self._reader.call(work, self._service, *args)
 
-    async def commit(self, units: Sequence[Unit], commit_id: int, *, again: bool = False) -> Sequence[Outcome]:
+    async def commit(
+        self, units: Sequence[Unit], commit_id: int, *, again: bool = False, wait: bool = True
+    ) -> Sequence[Outcome]:
         outcomes: Sequence[Outcome] = await self._write(commit, self._path, units, commit_id, again)
         return outcomes
 

@@ -32,7 +32,9 @@ class _DyingStore(MemoryStore):
         self._before = before
         self._commits = 0
 
-    async def commit(self, units: Sequence[Unit], commit_id: int, *, again: bool = False) -> Sequence[Outcome]:
+    async def commit(
+        self, units: Sequence[Unit], commit_id: int, *, again: bool = False, wait: bool = True
+    ) -> Sequence[Outcome]:
         self._commits += 1
         if self._commits != self._at:
             return await super().commit(units, commit_id, again=again)

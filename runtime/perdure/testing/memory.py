@@ -85,7 +85,9 @@ class MemoryStore:
                 watcher.members_changed()
                 watcher.ended(None)
 
-    async def commit(self, units: Sequence[Unit], commit_id: int, *, again: bool = False) -> Sequence[Outcome]:
+    async def commit(
+        self, units: Sequence[Unit], commit_id: int, *, again: bool = False, wait: bool = True
+    ) -> Sequence[Outcome]:
         await anyio.lowlevel.checkpoint()
         outcomes = [self._judge(unit, commit_id, again) for unit in units]
         todo = [

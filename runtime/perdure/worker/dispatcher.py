@@ -145,9 +145,7 @@ class Dispatcher:
         self._census = census
         self._membership.observe(census, asked)
         truth = {holding.partition: holding for holding in census.holdings}
-        self.drop(
-            [p for p, epoch in self.epochs.items() if (truth[p].owner, truth[p].epoch) != (self.worker_id, epoch)]
-        )
+        self.drop([p for p, epoch in self.epochs.items() if truth.get(p) != Holding(p, self.worker_id, epoch)])
         if self._stopping:
             return
         dead = self._membership.dead(census, asked)

@@ -18,7 +18,7 @@ from perdure.worker.turn import Turn
 logger = logging.getLogger("perdure.worker")
 
 _FIRST_WAIT = 0.02
-#: Seconds after which what met somebody else's lock is tried again, alone.
+#: Seconds after which what met somebody else's lock is tried again.
 _BUSY_WAIT = 0.1
 _LONGEST_WAIT = 1.0
 
@@ -30,6 +30,7 @@ class _Batch:
     turns: list[Turn]
     id: int = field(factory=lambda: bits(63))
     again: bool = False
+    wait: bool = True
 
 
 def _locked() -> StoreUnavailable:
@@ -113,7 +114,8 @@ class Journal:
         while todo:
             batch = todo[0]
             try:
-                outcomes = await self._store.commit([turn.unit for turn in batch.turns], batch.id, again=batch.again)
+                units = [turn.unit for turn in batch.turns]
+                outcomes = await self._store.commit(units, batch.id, again=batch.again, wait=batch.wait)
             except StoreUnavailable as error:
                 batch.again = batch.again or error.unknown
                 for one in todo:
@@ -130,13 +132,14 @@ class Journal:
                 else:  # one of them is at fault, and the database did not say which
                     middle = len(batch.turns) // 2
                     halves = batch.turns[:middle], batch.turns[middle:]
-                    todo[:1] = [_Batch(half, batch.id, batch.again) for half in halves]
+                    todo[:1] = [_Batch(half, batch.id, batch.again, batch.wait) for half in halves]
             else:
+                busy = [turn for turn, one in zip(batch.turns, outcomes, strict=True) if one is Outcome.BUSY]
+                if busy:  # only they wait for whoever holds that lock
+                    again = _Batch(busy, batch.id, batch.again, wait=False)
+                    self._busy.append((anyio.current_time() + _BUSY_WAIT, again))
                 for turn, outcome in zip(batch.turns, outcomes, strict=True):
-                    if outcome is Outcome.BUSY:  # only its own instance waits for whoever holds that lock
-                        again = anyio.current_time() + _BUSY_WAIT
-                        self._busy.append((again, _Batch([turn], batch.id, batch.again)))
-                    else:
+                    if outcome is not Outcome.BUSY:
                         self._settled(turn, outcome)
                 del todo[0]
 

@@ -54,6 +54,7 @@ class Worker:
         self._progress = Signal()
         self.moved = Signal()  # for whoever watches from outside: a commit or an activity has ended
         self._draining = self._over = False
+        self.ended = anyio.Event()  # `main` has: no call to the store is under way any more
         self._scope = anyio.CancelScope(shield=True)
         self._grace = anyio.CancelScope()
         self.clock = parts.clock()
@@ -135,6 +136,7 @@ class Worker:
         finally:
             self._over = True  # should it be an error that ended it, then nothing moves any more
             self._progress.set()
+            self.ended.set()
 
     async def start(self, workflow: Workflow[..., object], instance_id: str, arguments: str) -> bool:
         """Start an instance here. False: its id exists. Raises LeaseLost when no partition is held."""
@@ -165,6 +167,7 @@ class Worker:
         with anyio.move_on_after(_LAST_WORDS):
             while self._unsaved():
                 await self._progress.wait()
+        with anyio.move_on_after(_LAST_WORDS):  # of its own: what cannot be saved must not keep others waiting
             await self.dispatcher.leave()
         self._pool.close()
         self._starting.give_up()

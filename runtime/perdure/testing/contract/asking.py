@@ -48,6 +48,21 @@ class Asking:
             with pytest.raises(InstanceNotFound):
                 await client.request_cancel("no", "{}")
 
+    async def test_who_loses_answers_no_request(self, opened: Opening) -> None:
+        async with opened() as owner, opened() as client:
+            held = (await own(owner))[1]
+            await owner.commit([birth("i", 1, held.epoch)], 1)
+            await client.request_cancel("i", "{}")
+            (request,) = await owner.requests([1], 10, 0)
+            end = more("i", held, event(2), projection=Projection("completed", None, 5))
+            end.unless_cancelled = True
+            start = birth("i", 1, held.epoch)
+            start.projection = Projection("cancelled", None, 5)
+            for loser, outcome in ((end, Outcome.CANCEL_FIRST), (start, Outcome.EXISTS)):
+                loser.inbox = [request.id]
+                assert list(await owner.commit([loser], 2)) == [outcome]
+                assert len(await owner.requests([1], 10, 0)) == 1
+
     async def test_an_instance_moves_with_its_requests(self, opened: Opening) -> None:
         async with opened() as store, opened() as client:
             held = await own(store)

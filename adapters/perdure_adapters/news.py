@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
+
+from attrs import frozen
 
 from perdure.ports import Census, Holding, Watcher
-from perdure_adapters.mysql.connection import Connection
 
 #: Seconds between looks where nothing happens; and while somebody waits for an instance's end.
 _IDLE = 0.05
@@ -17,16 +18,21 @@ _WAITING = 0.02
 #: Seconds after which a request that nobody has taken is told of again.
 _REMINDER = 1.0
 
-_REQUESTS = (
-    "select `partition`, max(id) from perdure_inbox force index (perdure_inbox_partition) "
-    "where service = %s and `partition` in %s group by `partition`"
-)
-#: Whatever is written to these tables changes it, but for heartbeats.
-_MEMBERS = (
-    "select (select sum(epoch) from perdure_partitions where service = %s), count(*), "
-    "sum(crc32(id)), sum(crc32(workflows)) from perdure_workers where service = %s"
-)
-_ENDED = "select id from perdure_instances where service = %s and id in %s and ended_at is not null"
+
+@frozen
+class Found:
+    """What a look at the database came to. `requests`: by partition, the newest one's id. `members`: whatever
+    changes as workers and partitions do, but for heartbeats; None where it was not asked for.
+    """
+
+    requests: Mapping[int, int]
+    members: object
+    ended: Sequence[str]
+
+
+#: `look(connection, service, owned, members, waiting)`: requests of these partitions, the members if wanted,
+#: and which of the instances waited for have ended.
+Look: TypeAlias = Callable[..., Awaitable[Found]]
 
 
 class News:
@@ -36,15 +42,18 @@ class News:
     Their requests and the members matter to a worker only: before it joins nobody looks for them.
     """
 
-    def __init__(self, service: str, watcher: Watcher, tell: Callable[[Callable[[], object]], object]) -> None:
+    def __init__(
+        self, service: str, watcher: Watcher, tell: Callable[[Callable[[], object]], object], look: Look
+    ) -> None:
         self._service = service
+        self._look = look
         self._watcher = watcher
         self._tell = tell
         self._worker: str | None = None
         self._owned: frozenset[int] = frozenset()
         self._listened: Counter[str] = Counter()
         self._requests: dict[int, tuple[int, float]] = {}
-        self._members: tuple[Any, ...] | None = None
+        self._members: object = None
         self._ended: set[str] = set()
 
     def joined(self, worker: str, census: Census) -> None:
@@ -85,28 +94,22 @@ class News:
         """Copied at once: under trio others add to it in another thread."""
         return [id for id in list(self._listened) if id not in self._ended]
 
-    async def look(self, connection: Connection) -> bool:
+    async def look(self, connection: Any) -> bool:
         """Whether there was anything that had not been told of."""
         owned = sorted(self._owned)
         waiting = self._awaited()
-        statements: list[str] = []
-        if owned:
-            statements.append(connection.sql(_REQUESTS, self._service, owned))
-        if self._worker is not None:
-            statements.append(connection.sql(_MEMBERS, self._service, self._service))
-        if waiting:
-            statements.append(connection.sql(_ENDED, self._service, waiting))
-        if not statements:
+        members = self._worker is not None
+        if not (owned or waiting or members):
             return False
-        results = iter(await connection.run(*statements))
+        found = await self._look(connection, self._service, owned, members, waiting)
         news = [
-            self._told_requests(dict(next(results).rows) if owned else {}),
-            self._worker is not None and self._told_members(next(results).rows[0]),
-            bool(waiting) and self._told_ended([row[0] for row in next(results).rows]),
+            self._told_requests(found.requests),
+            members and self._told_members(found.members),
+            self._told_ended(found.ended),
         ]
         return any(news)
 
-    def _told_requests(self, found: dict[int, int]) -> bool:
+    def _told_requests(self, found: Mapping[int, int]) -> bool:
         """Of each partition the newest request: who is told reads them all."""
         news = False
         now = time.monotonic()
@@ -120,14 +123,14 @@ class News:
             self._requests[partition] = (newest, at)
         return news
 
-    def _told_members(self, found: tuple[Any, ...]) -> bool:
+    def _told_members(self, found: object) -> bool:
         before, self._members = self._members, found
         if before == found:
             return False
         self._tell(self._watcher.members_changed)
         return True
 
-    def _told_ended(self, ids: list[str]) -> bool:
+    def _told_ended(self, ids: Sequence[str]) -> bool:
         for id in ids:
             self._ended.add(id)
             self._tell(partial(self._watcher.ended, id))
