@@ -44,8 +44,13 @@ def cut(error: BaseException) -> bool:
     return isinstance(error, OSError | EOFError)  # TimeoutError is an OSError
 
 
-def translate(error: Exception, place: str, *, doubt: bool = False) -> Exception:
-    """`doubt`: a COMMIT was on its way."""
+def translate(error: Exception, place: str, *, doubt: bool = False, opening: bool = False) -> Exception:
+    """`doubt`: a COMMIT was on its way.
+
+    Only data that the server refuses is refused for good. Whatever else it says of a database that has
+    worked before may pass, and must not be taken for the fault of an instance; while `opening`, it is for
+    the one who gave the URL.
+    """
     if isinstance(error, PerdureError):
         return error
     number = code(error)
@@ -53,15 +58,13 @@ def translate(error: Exception, place: str, *, doubt: bool = False) -> Exception
     if isinstance(error.__cause__, ssl.SSLCertVerificationError):
         return StoreError(f"the database {place} is not to be trusted ({text}); give ?ssl_ca= with its certificate")
     if cut(error) or number in _PASSING:
-        return StoreUnavailable(
-            f"the database {place} cannot be used just now ({text}); check that it runs and can be reached, and who "
-            "locks it: workers go on by themselves once it works again",
-            unknown=doubt,
-        )
+        return _unavailable(place, text, doubt=doubt)
     if number == DUPLICATE:
         return Conflict(f"the database {place} holds this row already ({text}); another writer was faster")
     if number in _REFUSED or isinstance(error, OverflowError | UnicodeError):
         return StoreError(f"the database {place} refused a row ({text}); this is not retried")
+    if not opening and isinstance(error, MySQLError):
+        return _unavailable(place, text, doubt=doubt)
     if number in _SCHEMA:
         return StoreError(f"the database {place} lacks perdure's tables ({text}); run `perdure migrate`")
     if number == _NO_DATABASE:
@@ -80,3 +83,11 @@ def _text(error: Exception) -> str:
         cause = f", {error.__cause__}" if isinstance(error.__cause__, OSError) and str(error.__cause__) else ""
         return f"{error.args[0]}: {error.args[1]}{cause}"
     return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def _unavailable(place: str, text: str, *, doubt: bool) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"the database {place} cannot be used just now ({text}); check that it runs and can be reached, and who "
+        "locks it: workers go on by themselves once it works again",
+        unknown=doubt,
+    )

@@ -34,6 +34,7 @@ class Pool:
     def __init__(self, target: Target, *, size: int = 5, limit: float = TIME_LIMIT) -> None:
         self.target = target
         self.limit = limit
+        self.ready = False  # until then, what the server refuses is the fault of the URL or the schema
         self._free = asyncio.Semaphore(size)
         self._idle: list[tuple[float, Connection]] = []
         self._closed = False
@@ -65,9 +66,9 @@ class Pool:
                     self._put(connection)
         except TimeoutError as error:
             silence = TimeoutError(f"no answer within {limit} s")
-            raise translate(silence, self.target.place, doubt=_doubt(used)) from error
+            raise translate(silence, self.target.place, doubt=_doubt(used), opening=not self.ready) from error
         except Exception as error:
-            raise translate(error, self.target.place, doubt=_doubt(used)) from error
+            raise translate(error, self.target.place, doubt=_doubt(used), opening=not self.ready) from error
 
     async def _take(self) -> Connection:
         if self._closed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from perdure.errors import StoreError, UsageError
+from perdure.errors import StoreError, StoreUnavailable
 from perdure.ports import Outcome, Unit, Watcher
 from perdure_adapters.bridge import Bridge, bridge
 from perdure_adapters.mysql import inbox, membership, migrations, queries
@@ -48,6 +48,7 @@ class MySQLStore(Polled):
     async def _open(self, migrate: bool, across: Bridge) -> None:
         pool = self._pool = Pool(self._target)
         await pool.run_within(None, _migrate if migrate else _check, self._target.place)
+        pool.ready = True
         if self._watcher is not None:
             news = self._news = News(self._service, self._watcher, across.tell, look)
             self._poller = Poller(lambda: pool.run(news.look), lambda: news.slowest)
@@ -78,7 +79,7 @@ class MySQLStore(Polled):
     async def _run(self, work: Callable[..., Any], *args: Any) -> Any:
         across, pool = self._bridge, self._pool
         if across is None or pool is None:
-            raise UsageError("the store is closed; use it inside `async with app`")
+            raise StoreUnavailable("the database has been closed; use it inside `async with app`")
         return await across.call(pool.run, work, self._service, *args)
 
     async def commit(
