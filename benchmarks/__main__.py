@@ -1,10 +1,13 @@
-"""python -m benchmarks [latency timers rebuild memory growth throughput]: all of them by default."""
+"""python -m benchmarks [latency timers rebuild memory growth scaling throughput]: all of them by default.
+
+PERDURE_BENCH=sqlite,postgresql,mysql chooses the databases of those that run on several.
+"""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import growth, latency, memory, rebuild, throughput, timers
+from benchmarks import growth, latency, memory, rebuild, scaling, throughput, timers
 
 PARTS = {
     "latency": latency.main,
@@ -12,6 +15,7 @@ PARTS = {
     "rebuild": rebuild.main,
     "memory": memory.main,
     "growth": growth.main,
+    "scaling": scaling.main,
     "throughput": throughput.main,  # last: it settles the garbage collector for good
 }
 

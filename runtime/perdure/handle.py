@@ -52,6 +52,13 @@ class Handle(Generic[T_co]):
         raise TimeoutError(f"instance {self._id!r} did not end within {limit:g} s; it goes on, ask again")
 
     async def _ending(self) -> EventRow:
+        try:
+            return await self._wait()
+        except StoreUnavailable:
+            self._app._resources()  # raises UsageError if the app was closed meanwhile: say that instead
+            raise
+
+    async def _wait(self) -> EventRow:
         resources = self._app._resources()
         with resources.waiters.waiting(self._id) as waiter:
             if resources.worker is not None and resources.worker.holds(self._id, self._workflow):
@@ -74,12 +81,7 @@ class Handle(Generic[T_co]):
 
     async def _look(self) -> EventRow | None:
         """The last event, if the instance has ended."""
-        store = self._app._resources().store
-        try:
-            found = await store.ending(self._id)
-        except StoreUnavailable:
-            self._app._resources()  # closed meanwhile: say that instead
-            raise
+        found = await self._app._resources().store.ending(self._id)
         if found is None:
             raise self._not_found()
         instance, event = found

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from chaos import failover
+from chaos import failover, workflows
+from chaos.processes import crew
 from chaos.run import SCENARIOS, run
+from perdure import App
 
 #: The same faults again: PERDURE_SEED=... pytest tests/chaos
 _SEED = int(os.environ.get("PERDURE_SEED", "20261121"))
@@ -42,3 +45,18 @@ async def test_another_worker_takes_over(durable_url: str, place: Path) -> None:
     assert measured.last < failover.LEASE + 5
     assert measured.handed_over < 3
     assert measured.cancel_p50 < 2
+
+
+async def test_ten_processes_start_at_once_on_an_empty_database(durable_url: str, place: Path) -> None:
+    """Each of them would make the tables, settle the partitions, and take its share."""
+    with crew(durable_url, place, Random(0), lease=5) as workers:
+        processes = [workers.worker() for _ in range(10)]
+        for process in processes:
+            await workers.ready(process)
+        assert not workers.fallen()
+        async with App(durable_url, workflows=[workflows], worker=False) as app:
+            handles = [await app.start(workflows.steady.options(id=f"s{n}"), 2, 0.01, 0.0) for n in range(20)]
+            for handle in handles:
+                await handle.result(timeout=30)
+        await workers.finish()
+        assert not workers.fallen()

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from servers import mysql, postgresql
 
 import perdure_schema
 from perdure_adapters.cli.migrations import migrations_of
 from perdure_schema import migrations
+from servers import mysql, postgresql
 
 PROGRAM = Path(sys.executable).parent / "dbmate"
 SERVERS = {"postgresql": postgresql.execute, "mysql": mysql.execute}
