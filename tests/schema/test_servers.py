@@ -31,7 +31,7 @@ def dbmate(url: str, *command: str) -> str:
     directory = Path(perdure_schema.__file__).parent / kind(url)
     if kind(url) == "postgresql":
         url += "&sslmode=disable" if "?" in url else "?sslmode=disable"
-    arguments = [PROGRAM, "--url", url, "--migrations-dir", str(directory), "--no-dump-schema", *command]
+    arguments = [str(PROGRAM), "--url", url, "--migrations-dir", str(directory), "--no-dump-schema", *command]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr

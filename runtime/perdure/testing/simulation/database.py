@@ -72,6 +72,8 @@ class SimulatedStore:
         if kind == "late":
             world.spawn(self._later, size, name, args, kwargs)
             raise StoreUnavailable("the simulation cut the connection; it happens later", unknown=True)
+        if name == "commit":
+            world.lock(number, [unit.instance_id for unit in args[0]])
         asked = anyio.current_time()
         answer = await self._do(name, args, kwargs)
         if kind == "unknown":
@@ -90,6 +92,8 @@ class SimulatedStore:
             self._world.note(f"{self._process.name} {name} came too late: {type(error).__name__}")
 
     async def _do(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if name == "commit" and self._world.locks:
+            return await self._commit(*args, **kwargs)
         answer = await getattr(self._inner, name)(*args, **kwargs)
         if name == "claim":
             self._world.taken.update((holding.partition, anyio.current_time()) for holding in answer)
@@ -98,6 +102,15 @@ class SimulatedStore:
         elif name not in ("census", "requests", "due", "ending", "instance"):
             self._world.note(f"{self._process.name} {name}")
         return answer
+
+    async def _commit(self, units: Sequence[Unit], commit_id: int, **kwargs: Any) -> Sequence[Outcome]:
+        """Without those that a stranger has locked."""
+        locked = [self._world.locked(unit.instance_id) for unit in units]
+        free = [unit for unit, held in zip(units, locked, strict=True) if not held]
+        written = iter(await self._inner.commit(free, commit_id, **kwargs) if free else ())
+        outcomes = [Outcome.BUSY if held else next(written) for held in locked]
+        self._note_commit(units, commit_id, outcomes)
+        return outcomes
 
     def _note_commit(self, units: Sequence[Unit], commit_id: int, outcomes: Sequence[Outcome]) -> None:
         world = self._world

@@ -10,6 +10,8 @@ from attrs import frozen
 MOMENTS = ("crash", "pause", "restart", "clock", "wake")
 #: Things that befall one call to the database.
 CALLS = ("lost", "unknown", "late", "slow", "silent")
+#: What befalls a commit, the first one from a call on.
+LOCKED = "locked"
 
 #: Seconds in which moments fall, and calls among which the unlucky ones are.
 _SPAN = 8.0
@@ -27,6 +29,7 @@ class Fault:
     - wake: everybody is told of a change that there was not
     - lost: the call fails, nothing has happened; unknown: it fails, but it has happened
     - late: it fails, and happens `size` later; slow: it waits before; silent: its answer waits
+    - locked: for `size`, a stranger holds locks on some of the instances that a commit is to write
     """
 
     kind: str
@@ -46,7 +49,15 @@ def schedule(seed: int, workers: int, lease: float) -> tuple[Fault, ...]:
     chance = Random(f"faults:{seed}")
     faults = [_moment(chance, workers, lease) for _ in range(chance.choice((0, 1, 2, 3, 5, 8)))]
     faults += [_call(chance, lease) for _ in range(chance.choice((0, 2, 5, 10, 20)))]
-    return tuple(faults)
+    return (*faults, *_locks(Random(f"locks:{seed}"), lease))
+
+
+def _locks(chance: Random, lease: float) -> list[Fault]:
+    count = chance.choice((0, 0, 1, 4))
+    return [
+        Fault(LOCKED, chance.randrange(chance.choice((40, _CALLS))), 0, lease * 2 * chance.random())
+        for _ in range(count)
+    ]
 
 
 def _moment(chance: Random, workers: int, lease: float) -> Fault:

@@ -27,7 +27,7 @@ from perdure.machine.commands import RunActivity
 from perdure.testing.memory import Database
 from perdure.testing.simulation.activities import Attempt, pool
 from perdure.testing.simulation.database import SimulatedStore
-from perdure.testing.simulation.faults import MOMENTS, Fault
+from perdure.testing.simulation.faults import CALLS, LOCKED, MOMENTS, Fault
 from perdure.testing.simulation.processes import Process
 from perdure.worker.settings import Parts
 
@@ -60,7 +60,8 @@ class World:
         self.chance = Random(f"world:{seed}")
         faults = list(faults)
         self.moments = sorted((fault for fault in faults if fault.kind in MOMENTS), key=lambda fault: fault.at)
-        self.call_faults = {int(fault.at): fault for fault in faults if fault.kind not in MOMENTS}
+        self.call_faults = {int(fault.at): fault for fault in faults if fault.kind in CALLS}
+        self._strangers = sorted((fault for fault in faults if fault.kind == LOCKED), key=lambda fault: fault.at)
         self.calm = not faults
         self.workflows = workflows
         self.database = Database()
@@ -70,6 +71,7 @@ class World:
         self.accepted: set[str] = set()
         self.instances = 1  # how many are to be started
         self.taken: dict[int, float] = {}  # when each partition was last claimed
+        self.locks: dict[str, float] = {}  # instances that a stranger has locked, and until when
         self.over = False
         self._same_start = same_start
         self._free_interruptions = free_interruptions
@@ -94,6 +96,15 @@ class World:
 
     def spawn(self, fn: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         self._group.start_soon(fn, *args)
+
+    def lock(self, call: int, instance_ids: Sequence[str]) -> None:
+        """The call is about to write these: for each lock that is due a stranger takes some of them."""
+        while self._strangers and self._strangers[0].at <= call:
+            until = anyio.current_time() + self._strangers.pop(0).size
+            self.locks.update((id, until) for id in instance_ids if self.chance.random() < 0.5)
+
+    def locked(self, instance_id: str) -> bool:
+        return not self.calm and self.locks.get(instance_id, 0.0) > anyio.current_time()
 
     def tell(self, process: Process, changed: Callable[[], None]) -> None:
         """A notification: it comes at once, later, twice, or not at all."""
