@@ -42,8 +42,13 @@ async def check(
     processes: Iterable[Process],
     accepted: Mapping[str, Job],
     observed: Sequence[tuple[set[tuple[str, int]], int]],
+    outages: int = 0,
 ) -> Findings:
-    """`observed`: steps seen recorded, and the size that the effects' file had after they were seen."""
+    """`observed`: steps seen recorded, and the size that the effects' file had after they were seen.
+
+    `outages` of the database: each may cost every worker its lease, and what it hands back afterwards, as
+    it should, is nobody's interruption.
+    """
     findings = Findings()
     rows, written = await database.events()
     streams: dict[str, list[Row]] = defaultdict(list)
@@ -62,7 +67,8 @@ async def check(
             findings.failures.append(f"{id} is {statuses.get(id)}, its last event {stream[-1].kind}")
     for id, job in accepted.items():
         _end(findings, job, streams.get(id, []))
-    find_repeated(findings, effects, [stop for process in processes for stop in _wakings(process)], rows, observed)
+    wakings = [stop for process in processes for stop in _wakings(process)]
+    find_repeated(findings, effects, wakings, rows, observed, outages)
     await _money(database, findings, accepted)
     await _lists(database, findings, accepted)
     return findings
@@ -109,6 +115,7 @@ def find_repeated(
     wakings: Sequence[tuple[int, float, float]],
     rows: Sequence[Row],
     observed: Sequence[tuple[set[tuple[str, int]], int]],
+    outages: int = 0,
 ) -> None:
     """A step begins again only after an interruption that is recorded, and never once its result is.
 
@@ -141,7 +148,7 @@ def find_repeated(
         farthest[branch] = max(effect.number, farthest.get(branch, 0))
     for step, count in begun.items():
         findings.twice += count > 1
-        if count > 1 + excuses[step]:
+        if count > 1 + excuses[step] + outages:
             findings.failures.append(f"{step} began {count} times, with {excuses[step]} interruptions or failures")
 
 

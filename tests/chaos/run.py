@@ -89,7 +89,9 @@ async def run(scenario: Scenario, url: str, seed: int, seconds: float, place: Pa
             observed = await _play(scenario, workers, database, load, adversary, seconds)
             twins = await _twins(adversary, database)
             log = effects.read(place / "effects")
-            findings = await check(database, log, workers.processes, {**load.accepted, **twins}, observed)
+            jobs = {**load.accepted, **twins}
+            outages = adversary.done["restarts"]
+            findings = await check(database, log, workers.processes, jobs, observed, outages)
         except Exception as error:
             (place / "failure").write_text("".join(traceback.format_exception(error)))
             raise ChaosFailed(f"seed {seed}, {scenario.name}, logs in {place}: {error!r}") from error
