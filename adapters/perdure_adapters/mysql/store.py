@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from perdure.errors import StoreError, StoreUnavailable
-from perdure.ports import Outcome, Unit, Watcher
+from perdure.ports import Census, Outcome, Unit, Watcher
 from perdure_adapters.bridge import Bridge, bridge
 from perdure_adapters.mysql import inbox, membership, migrations, queries
 from perdure_adapters.mysql.commit import commit
 from perdure_adapters.mysql.connection import Connection
 from perdure_adapters.mysql.looking import look
-from perdure_adapters.mysql.pool import Pool
+from perdure_adapters.mysql.pool import TIME_LIMIT, Pool
 from perdure_adapters.mysql.target import parse
 from perdure_adapters.news import News
 from perdure_adapters.polled import Polled
@@ -36,6 +36,7 @@ class MySQLStore(Polled):
         self._watcher: Watcher | None = None
         self._bridge: Bridge | None = None
         self._pool: Pool | None = None
+        self._leases: Pool | None = None  # of one connection: a renewal must not wait for anything else
 
     async def open(self, *, migrate: bool) -> None:
         across = self._bridge = bridge()
@@ -48,7 +49,8 @@ class MySQLStore(Polled):
     async def _open(self, migrate: bool, across: Bridge) -> None:
         pool = self._pool = Pool(self._target)
         await pool.run_within(None, _migrate if migrate else _check, self._target.place)
-        pool.ready = True
+        self._leases = Pool(self._target, size=1)
+        self._leases.ready = pool.ready = True
         if self._watcher is not None:
             news = self._news = News(self._service, self._watcher, across.tell, look)
             self._poller = Poller(lambda: pool.run(news.look), lambda: news.slowest)
@@ -63,12 +65,24 @@ class MySQLStore(Polled):
     async def _shut(self) -> None:
         if self._poller is not None:
             await self._poller.close()
-        if self._pool is not None:
-            await self._pool.close()
-        self._poller = self._pool = self._news = None
+        for pool in (self._pool, self._leases):
+            if pool is not None:
+                await pool.close()
+        self._poller = self._pool = self._leases = self._news = None
 
     def watch(self, watcher: Watcher) -> None:
         self._watcher = watcher
+
+    async def join(self, worker: str, workflows: Sequence[str], lease: int) -> Census:
+        if self._leases is not None:  # soon enough for two tries more
+            self._leases.limit = min(TIME_LIMIT, max(1.0, lease / 4e6))
+        return await super().join(worker, workflows, lease)
+
+    async def _attend(self, work: Callable[..., Any], *args: Any) -> Any:
+        across, pool = self._bridge, self._leases
+        if across is None or pool is None:
+            raise StoreUnavailable("the database has been closed; use it inside `async with app`")
+        return await across.call(pool.run, work, self._service, *args)
 
     async def _write(self, work: Callable[..., Any], *args: Any) -> Any:
         return await self._run(work, *args)
