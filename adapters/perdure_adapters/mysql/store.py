@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from perdure.errors import StoreError, StoreUnavailable
+from perdure.errors import StoreUnavailable
 from perdure.ports import Census, Outcome, Unit, Watcher
 from perdure_adapters.bridge import Bridge, bridge
 from perdure_adapters.mysql import inbox, membership, migrations, queries
 from perdure_adapters.mysql.commit import commit
-from perdure_adapters.mysql.connection import Connection
 from perdure_adapters.mysql.looking import look
 from perdure_adapters.mysql.pool import TIME_LIMIT, Pool
 from perdure_adapters.mysql.target import parse
 from perdure_adapters.news import News
 from perdure_adapters.polled import Polled
 from perdure_adapters.polling import Poller
+from perdure_adapters.upkeep import bring_up_to_date
 
 
 class MySQLStore(Polled):
@@ -48,7 +48,7 @@ class MySQLStore(Polled):
 
     async def _open(self, migrate: bool, across: Bridge) -> None:
         pool = self._pool = Pool(self._target)
-        await pool.run_within(None, _migrate if migrate else _check, self._target.place)
+        await pool.run_within(None, bring_up_to_date, migrations, self._target.place, migrate)
         self._leases = Pool(self._target, size=1)
         self._leases.ready = pool.ready = True
         if self._watcher is not None:
@@ -110,17 +110,3 @@ async def versions(url: str, *, apply: bool) -> list[str]:
         return await pool.run_within(None, migrations.migrate if apply else migrations.pending)
     finally:
         await pool.close()
-
-
-async def _migrate(connection: Connection, place: str) -> None:
-    await migrations.migrate(connection)
-    await _check(connection, place)
-
-
-async def _check(connection: Connection, place: str) -> None:
-    missing = await migrations.pending(connection)
-    if missing:
-        raise StoreError(
-            f"the database {place} lacks the migrations {', '.join(missing)}; run `perdure migrate`, or use "
-            "App(auto_migrate=True)"
-        )

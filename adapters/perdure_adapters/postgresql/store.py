@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from perdure.errors import StoreError, StoreUnavailable
+from perdure.errors import StoreUnavailable
 from perdure.ports import Census, Outcome, Unit, Watcher
 from perdure_adapters.bridge import Bridge, bridge
 from perdure_adapters.news import News
@@ -17,6 +17,7 @@ from perdure_adapters.postgresql.connections import TIME_LIMIT, Connections
 from perdure_adapters.postgresql.listener import Listener
 from perdure_adapters.postgresql.looking import look
 from perdure_adapters.postgresql.target import parse
+from perdure_adapters.upkeep import bring_up_to_date
 
 #: How many listeners an instance's row remembers: the latest ones.
 _LISTENERS = 64
@@ -53,7 +54,7 @@ class PostgreSQLStore(Polled):
         self._bridge = bridge()
         try:
             await self._bridge.call(self._connections.open)
-            await self._run(_migrate if migrate else _check, self._target.place)
+            await self._run(bring_up_to_date, migrations, self._target.place, migrate)
             self._connections.ready = True
             if self._watcher is not None:
                 await self._begin_to_hear(self._watcher, self._bridge)
@@ -137,17 +138,3 @@ async def versions(url: str, *, apply: bool) -> list[str]:
         return await connections.run(migrations.migrate if apply else migrations.pending)
     finally:
         await connections.close()
-
-
-async def _migrate(connection: Any, place: str) -> None:
-    await migrations.migrate(connection)
-    await _check(connection, place)
-
-
-async def _check(connection: Any, place: str) -> None:
-    missing = await migrations.pending(connection)
-    if missing:
-        raise StoreError(
-            f"the database {place} lacks the migrations {', '.join(missing)}; run `perdure migrate`, or use "
-            "App(auto_migrate=True)"
-        )

@@ -13,6 +13,7 @@ from perdure_adapters.facade import Facade
 from perdure_adapters.sqlite import inbox, membership, migrations, queries
 from perdure_adapters.sqlite.commit import commit
 from perdure_adapters.sqlite.thread import ConnectionThread
+from perdure_adapters.upkeep import require_none
 
 
 class SQLiteStore(Facade):
@@ -100,9 +101,4 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
 
 
 def _check(connection: sqlite3.Connection, path: str) -> None:
-    missing = migrations.pending(connection)
-    if missing:
-        raise StoreError(
-            f"the database {path} lacks the migrations {', '.join(missing)}; run `perdure migrate`, or use "
-            "App(auto_migrate=True)"
-        )
+    require_none(migrations.pending(connection), path)
