@@ -17,6 +17,7 @@ import anyio
 import orjson
 from anyio import current_time
 from anyio.abc import TaskGroup
+from anyio.lowlevel import current_token
 from attrs import frozen
 
 from perdure.codec import MAX_PAYLOAD
@@ -132,6 +133,7 @@ class App:
         self._parts = Parts()
         self._open: Resources | None = None
         self._group: TaskGroup | None = None
+        self._loop: object = None
 
     @property
     def url(self) -> str:
@@ -181,6 +183,7 @@ class App:
         await self._group.__aenter__()
         if worker is not None:
             self._group.start_soon(worker.main)
+        self._loop = current_token().native_token
         self._open = Resources(store, waiters, clock, worker, partitions)
         open_apps.add(id(self))
         return self
@@ -193,7 +196,10 @@ class App:
         try:
             with anyio.CancelScope(shield=True):
                 if resources.worker is not None:
-                    await resources.worker.stop()
+                    try:
+                        await resources.worker.stop()
+                    finally:
+                        resources.worker.die()  # should stopping have been interrupted: Ctrl-C, again
                     await resources.worker.ended.wait()
                 self._open = None
                 await resources.store.close()
@@ -221,6 +227,8 @@ class App:
             )
         if self._open is None:
             raise UsageError("the app is not open; use it inside `async with app:`")
+        if current_token().native_token is not self._loop:
+            raise UsageError("the app was opened in another event loop; use it there, or open an app of its own here")
         return self._open
 
     async def run(self) -> None:
@@ -335,7 +343,7 @@ def _store_type(url: str) -> Any:
             raise UsageError(
                 f"{scheme}:// needs the package {error.name}, which is not installed; install "
                 f"perdure[{entry.module.rpartition('.')[2]}]"
-            ) from error
+            ) from None
     known = sorted({entry.name for entry in entry_points(group="perdure.stores")})
     raise UsageError(f"no store for {scheme}:// is installed; there are {', '.join(known) or 'none'}")
 

@@ -13,6 +13,7 @@ from perdure import App, StoreUnavailable, UsageError, activity, sleep, workflow
 from perdure.ports import Outcome, Unit
 from perdure.testing.memory import MemoryStore
 from perdure.worker.dispatcher import Dispatcher
+from perdure.worker.worker import Worker
 
 
 @activity
@@ -195,3 +196,16 @@ async def test_an_activity_that_waited_in_the_queue_does_not_begin_in_doubt(monk
     async with App("memory://", workflows=[touches]) as app:
         assert await (await app.start(touches)).result(timeout=10) == "touched"
     assert asked[:3] == [False, False, True]
+
+
+async def test_an_interrupted_closing_ends_all_the_same(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while it drains: what is left of the worker must not be waited for."""
+
+    async def interrupted(worker: Worker) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Worker, "stop", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        with anyio.fail_after(10):
+            async with App(url, workflows=[naps], lease=1) as app:
+                await app.start(naps, 60.0)

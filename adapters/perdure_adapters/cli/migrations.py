@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -26,7 +26,7 @@ class SQLiteMigrations:
         from perdure import UsageError
 
         path = url.removeprefix("sqlite:///")
-        if path == url or not path or path == ":memory:":
+        if path == url or not path or path == ":memory:" or "?" in path:
             raise UsageError(f"{url!r}: give sqlite:///relative.db or sqlite:////absolute.db")
         self._path = Path(path)
 
@@ -50,15 +50,13 @@ class SQLiteMigrations:
     def _connection(self, path: str) -> Iterator[sqlite3.Connection]:
         from perdure import StoreError
 
-        connection = sqlite3.connect(path, isolation_level=None, timeout=5)
         try:
-            yield connection
+            with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as connection:
+                yield connection
         except sqlite3.Error as error:
             raise StoreError(
                 f"{self._path}: {error}; check that it is perdure's database and can be written"
             ) from error
-        finally:
-            connection.close()
 
 
 class NoMigrations:
@@ -91,7 +89,15 @@ class ServerMigrations:
         import asyncio
         from importlib import import_module
 
-        store = import_module(f"perdure_adapters.{self._module}.store")
+        from perdure import UsageError
+
+        try:
+            store = import_module(f"perdure_adapters.{self._module}.store")
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"{self._url.partition(':')[0]}:// needs the package {error.name}, which is not installed; install "
+                f"perdure[{self._module}]"
+            ) from None
         versions: list[str] = asyncio.run(store.versions(self._url, apply=apply))
         return versions
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
+
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 
-from perdure.errors import Conflict, PerdureError, StoreError, StoreUnavailable
+from perdure.errors import Conflict, PerdureError, StoreError, StoreUnavailable, UsageError
 
 #: Classes of SQLSTATE that may pass, though the statement certainly did nothing: transaction rollback,
 #: insufficient resources, object not in the state required (locks, a starting server), read-only
@@ -16,6 +18,10 @@ _CUT = ("08", "57P01", "57P02", "57P05")
 _REFUSED = ("21", "22", "23", "54")
 #: Authentication, an unknown database, missing rights.
 _DENIED = ("28", "3D", "42501")
+
+#: What the driver, and what the server, says of options in a URL: unknown ones, bad values, missing files.
+_MISUSE = (asyncpg.ClientConfigurationError, ValueError, FileNotFoundError, ssl.SSLError)
+_BAD_OPTION = ("42704", "55P02", "3F000", "22023")
 
 LOCK_NOT_AVAILABLE = "55P03"
 
@@ -45,6 +51,10 @@ def translate(
         return error
     lost = lost or cut(error)
     code = state(error)
+    if opening and (isinstance(error, _MISUSE) or code in _BAD_OPTION):
+        return UsageError(
+            f"the URL of the database {place} asks for what cannot be had ({_text(error)}); mend its options"
+        )
     if code == "23505":
         return Conflict(f"the database {place} holds this row already ({_text(error)}); another writer was faster")
     refused = code.startswith(_REFUSED) and "NOTIFY" not in str(error)
@@ -52,6 +62,8 @@ def translate(
         return StoreError(f"the database {place} refused a row ({_text(error)}); this is not retried")
     if opening and code in ("42P01", "42703"):
         return StoreError(f"the database {place} lacks perdure's tables ({_text(error)}); run `perdure migrate`")
+    if opening and code == "3D000":
+        return StoreError(f"there is no database {place} ({_text(error)}); make it with `create database`")
     if opening and code.startswith(_DENIED):
         return StoreError(
             f"the database {place} does not let us in ({_text(error)}); check the URL and the user's rights"
@@ -59,8 +71,8 @@ def translate(
     if opening and not lost and isinstance(error, asyncpg.PostgresError) and not code.startswith(_PASSING):
         return StoreError(f"the database {place} failed: {_text(error)}; is it a perdure database, and undamaged?")
     return StoreUnavailable(
-        f"the database {place} cannot be used just now ({_text(error)}); check that it runs and can be reached: "
-        "workers go on by themselves once it works again",
+        f"the database {place} cannot be used just now ({_text(error)}); check that it runs and can be reached"
+        f"{'' if opening else ': workers go on by themselves once it works again'}",
         unknown=committing and lost,
     )
 

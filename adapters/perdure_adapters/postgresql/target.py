@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from attrs import frozen
@@ -22,6 +23,10 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": "5s",
     "timezone": "UTC",
 }
+
+
+#: The end of a host: with a port that is a number, or without one.
+_PORT = re.compile(r"^(\[[^\]]*\]|[^:]*)(:\d+)?$")
 
 
 @frozen
@@ -46,6 +51,14 @@ def parse(url: str) -> Target:
     """Raises UsageError for options that make no sense."""
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    user, _, hosts = parts.netloc.rpartition("@")
+    if "@" in user or "@" in parts.path or not all(_PORT.search(host) for host in hosts.split(",")):
+        raise UsageError(
+            "the database URL is not to be understood; percent-encode what means something in a URL (an @ in the "
+            "password is %40, a slash %2F), and give ports as numbers: postgresql://user:password@host:5432/database"
+        )
+    if not parts.path.strip("/") and not {"database", "dbname"} & set(options):
+        raise UsageError("the database URL names no database; give postgresql://user:password@host:5432/database")
     cache = _number(options.pop("statement_cache_size", "100"), "statement_cache_size", 0)
     connections = _number(options.pop("max_connections", "6"), "max_connections", 3)
     dsn = urlunsplit(parts._replace(scheme="postgresql", query=urlencode(options)))

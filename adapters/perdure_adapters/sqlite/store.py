@@ -82,6 +82,8 @@ def _path(url: str) -> str:
     path = url.removeprefix("sqlite:///")
     if path == url or not path:
         raise UsageError(f"{url!r}: give sqlite:///relative.db or sqlite:////absolute.db")
+    if "?" in path:
+        raise UsageError(f"{url!r}: a SQLite URL has no options; leave out what follows the question mark")
     if path == ":memory:":
         raise UsageError("a workflow would not survive in sqlite's memory; use memory:// for tests")
     return path
