@@ -132,6 +132,7 @@ class News:
 
     def _told_ended(self, ids: Sequence[str]) -> bool:
         for id in ids:
-            self._ended.add(id)
+            if id in self._listened:  # else nobody would ever take it out again
+                self._ended.add(id)
             self._tell(partial(self._watcher.ended, id))
         return bool(ids)

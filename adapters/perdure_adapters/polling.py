@@ -34,8 +34,9 @@ class Poller:
         """Waits for its end."""
         if self._task is not None:
             task, self._task = self._task, None
-            task.cancel()
-            await asyncio.wait([task])
+            while not task.done():  # a cancellation can be lost in asyncio.wait_for of Python 3.11
+                task.cancel()
+                await asyncio.wait([task], timeout=0.1)
 
     def poke(self) -> None:
         """There is something new to look for."""

@@ -195,14 +195,11 @@ class App:
         assert group is not None  # opened together
         try:
             with anyio.CancelScope(shield=True):
-                if resources.worker is not None:
-                    try:
-                        await resources.worker.stop()
-                    finally:
-                        resources.worker.die()  # should stopping have been interrupted: Ctrl-C, again
-                    await resources.worker.ended.wait()
-                self._open = None
-                await resources.store.close()
+                try:
+                    await self._end(resources.worker)
+                finally:
+                    self._open = None
+                    await resources.store.close()
         finally:
             open_apps.discard(id(self))
             self._open = None
@@ -211,6 +208,15 @@ class App:
                 await group.__aexit__(kind, error, trace)
             else:  # the body's own error comes out as it is, not wrapped in a group
                 await group.__aexit__(None, None, None)
+
+    async def _end(self, worker: Worker | None) -> None:
+        if worker is None:
+            return
+        try:
+            await worker.stop()
+        finally:
+            worker.die()  # should stopping have been interrupted: Ctrl-C, again
+            await worker.ended.wait()
 
     def _check_partitions(self, settled: int) -> None:
         if settled != self._partitions:

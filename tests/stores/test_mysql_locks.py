@@ -100,6 +100,7 @@ async def test_an_abandoned_commit_that_arrives_after_all(mysql_url: str, again:
 async def test_a_commit_whose_connection_is_killed(mysql_url: str) -> None:
     async with opened(mysql_url) as store:
         held = (await own(store))[0]
+        await store.commit([birth("first", 1, 1)], 1)  # so that the connection is there
         failures: list[StoreUnavailable] = []
 
         async def commit() -> None:
@@ -169,8 +170,9 @@ async def test_a_server_that_does_not_answer(mysql_url: str) -> None:
     with closing(Frozen(mysql_url)) as way:
         async with opened(way.url) as store:
             held = (await own(store))[0]
-            assert store._pool is not None
-            store._pool.limit = 0.3
+            await store.commit([birth("first", 1, 1)], 1)  # so that the connection is there
+            assert store._journal is not None
+            store._journal.limit = 0.3
             way.closed.set()
             with pytest.raises(StoreUnavailable, match="no answer") as caught:
                 await store.commit([birth("i", 0, held.epoch)], 7)

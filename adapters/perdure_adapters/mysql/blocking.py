@@ -16,6 +16,7 @@ K = TypeVar("K", int, str)
 _PARTITIONS = (
     "select 1 from perdure_partitions force index (primary) where service = %s and `partition` in %s {} nowait"
 )
+_REQUESTS = "select 1 from perdure_inbox force index (primary) where id in %s for update nowait"
 _INSTANCES = "select 1 from perdure_instances force index (primary) where service = %s and id in %s for update nowait"
 
 
@@ -37,6 +38,9 @@ async def blocked(connection: Connection, service: str, units: Sequence[Unit]) -
     partitions = await _locked(connection, locks_partitions, owned)
     free = [unit.instance_id for unit in units if unit.epoch is None or unit.partition not in partitions]
     instances = await _locked(connection, locks_instances, sorted(free))
+    owners = {id: unit.instance_id for unit in units for id in unit.inbox if unit.instance_id not in instances}
+    requests = await _locked(connection, lambda ids: connection.sql(_REQUESTS, ids), sorted(owners))
+    instances |= {owners[id] for id in requests}
     await connection.rollback()
     return instances | {unit.instance_id for unit in units if unit.epoch is not None and unit.partition in partitions}
 

@@ -41,7 +41,7 @@ async def commit(
         try:
             found = await attempt.eagerly(todo) if was_eager else await attempt.judged(todo)
         except MySQLError as error:
-            if cut(error) or code(error) in AGAIN:
+            if cut(error) or code(error) in AGAIN or connection.doubt:
                 raise
             await connection.rollback()  # else only the statement is undone
             if code(error) in LOCKED:
@@ -51,7 +51,9 @@ async def commit(
                 raise
             tries += 1
             if tries > _TRIES:
-                raise
+                if len(todo) > 1 or code(error) not in LOCKED:
+                    raise
+                outcomes[places[0]] = Outcome.BUSY  # whatever it is that somebody has locked
         else:
             if found is not None:
                 outcomes.update(zip(places, found, strict=True))

@@ -12,8 +12,8 @@ from typing import Any
 
 import aiomysql  # type: ignore[import-untyped]  # it has no types
 from attrs import frozen
-from pymysql.constants import CLIENT
-from pymysql.err import MySQLError
+from pymysql.constants import CLIENT, CR
+from pymysql.err import MySQLError, OperationalError
 
 from perdure.errors import StoreError
 from perdure_adapters.mysql.errors import AGAIN, cut
@@ -80,8 +80,10 @@ class Connection:
     @property
     def usable(self) -> bool:
         """False once either side has closed it. A server that ends an idle session is heard of here first."""
-        reader = self._driver._reader
-        return not (self._driver.closed or reader is None or reader.at_eof() or reader.eof_received)
+        reader, writer = self._driver._reader, self._driver._writer
+        if reader is None or writer is None or writer.transport.is_closing():
+            return False
+        return not (reader.exception() or reader.at_eof() or reader.eof_received)
 
     @property
     def in_transaction(self) -> bool:
@@ -124,6 +126,9 @@ class Connection:
 
     async def close(self) -> None:
         """Say goodbye, and wait until the socket is closed."""
+        if not self.usable:
+            self.abandon()
+            return
         writer = self._driver._writer
         await self._driver.ensure_closed()
         if writer is not None:
@@ -156,6 +161,8 @@ class Connection:
     async def _send(self, packet: bytes, results: list[Result]) -> None:
         # Not by a cursor: that one asks for the text of each warning, a round trip each.
         driver = self._driver
+        if not self.usable:  # uvloop's transports raise a RuntimeError of their own
+            raise OperationalError(CR.CR_SERVER_LOST, "the connection was cut")
         await driver.query(packet)
         while True:
             found = driver._result
@@ -210,10 +217,13 @@ async def connect(target: Target) -> Connection:
             autocommit=True,
             client_flag=CLIENT.FOUND_ROWS,
             conv=READERS,
-            connect_timeout=CONNECT_TIMEOUT,
+            connect_timeout=None,  # the pool's; wait_for of Python 3.11 swallows cancellations
             program_name="perdure",
         )
-    except RuntimeError as error:  # MySQL's usual way to log in needs encryption of one kind or another
+    except RuntimeError as error:
+        if "closed=True" in str(error):  # uvloop's words for a socket that was reset
+            raise OperationalError(CR.CR_SERVER_LOST, str(error)) from error
+        # MySQL's usual way to log in needs encryption of one kind or another
         raise StoreError(
             f"cannot log in to the database {target.place} ({error}); use ?ssl=true, or install cryptography"
         ) from None

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pymysql.err import MySQLError
 
-from perdure.errors import StoreUnavailable
+from perdure.errors import StoreError, StoreUnavailable
 from perdure_adapters.mysql.connection import CONNECT_TIMEOUT, Connection, connect
 from perdure_adapters.mysql.errors import AGAIN, code, cut, translate
 from perdure_adapters.mysql.target import Target
@@ -38,9 +38,15 @@ class Pool:
         self._free = asyncio.Semaphore(size)
         self._idle: list[tuple[float, Connection]] = []
         self._closed = False
+        self._size = size
 
     async def close(self) -> None:
+        """Let what has a connection end, and say goodbye."""
         self._closed = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.limit + 1):
+                for _ in range(self._size):  # those who still wait for one find it closed, and pass it on
+                    await self._free.acquire()
         while self._idle:
             await _part(self._idle.pop()[1])
         for _ in range(3):  # the loop may end now, and closes abandoned sockets only at its next turns
@@ -65,6 +71,8 @@ class Pool:
                 finally:
                     self._put(connection)
         except TimeoutError as error:
+            while self._idle:  # they may be as dead, and take as long to show it
+                self._idle.pop()[1].abandon()
             silence = TimeoutError(f"no answer within {limit} s")
             raise translate(silence, self.target.place, doubt=_doubt(used), opening=not self.ready) from error
         except Exception as error:
@@ -83,6 +91,10 @@ class Pool:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 return await connect(self.target)
+        except StoreError as error:  # of a server that has worked before this may pass
+            if not self.ready:
+                raise
+            raise StoreUnavailable(str(error)) from error
         except TimeoutError as error:
             raise ConnectionError(f"no connection within {CONNECT_TIMEOUT} s") from error
 

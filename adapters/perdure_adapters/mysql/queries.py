@@ -9,7 +9,7 @@ import orjson
 
 from perdure.ports import Due, EventRow, Filter, InstanceRow, Stored
 from perdure_adapters.mysql.connection import Connection, Result, chunks
-from perdure_adapters.mysql.values import latest, stamp
+from perdure_adapters.mysql.values import latest, quote, stamp
 
 _INSTANCE = (
     "i.id, i.workflow, i.version, i.`partition`, i.run, i.status, i.wake_at, i.cancel_requested, i.created_at, "
@@ -152,11 +152,10 @@ async def due(
         )
     if not ranges:
         return []
-    found = await connection.rows(
+    # Not a template any more: an id may hold a %.
+    (found,) = await connection.run(
         "select id, `partition`, wake_at from perdure_instances force index (perdure_instances_due) "
-        f"where service = %s and ({' or '.join(f'({one})' for one in ranges)}) "
-        "order by `partition`, wake_at, id limit %s",
-        service,
-        limit,
+        f"where service = {quote(service)} and ({' or '.join(f'({one})' for one in ranges)}) "
+        f"order by `partition`, wake_at, id limit {quote(limit)}"
     )
-    return [Due(*row) for row in found]
+    return [Due(*row) for row in found.rows]

@@ -36,7 +36,9 @@ class MySQLStore(Polled):
         self._watcher: Watcher | None = None
         self._bridge: Bridge | None = None
         self._pool: Pool | None = None
-        self._leases: Pool | None = None  # of one connection: a renewal must not wait for anything else
+        # Of their own, as neither a commit nor a renewal must wait for whatever else is slow.
+        self._journal: Pool | None = None
+        self._leases: Pool | None = None
 
     async def open(self, *, migrate: bool) -> None:
         across = self._bridge = bridge()
@@ -50,7 +52,8 @@ class MySQLStore(Polled):
         pool = self._pool = Pool(self._target)
         await pool.run_within(None, bring_up_to_date, migrations, self._target.place, migrate)
         self._leases = Pool(self._target, size=1)
-        self._leases.ready = pool.ready = True
+        self._journal = Pool(self._target, size=1)
+        self._journal.ready = self._leases.ready = pool.ready = True
         if self._watcher is not None:
             news = self._news = News(self._service, self._watcher, across.tell, look)
             self._poller = Poller(lambda: pool.run(news.look), lambda: news.slowest)
@@ -65,10 +68,10 @@ class MySQLStore(Polled):
     async def _shut(self) -> None:
         if self._poller is not None:
             await self._poller.close()
-        for pool in (self._pool, self._leases):
+        for pool in (self._pool, self._journal, self._leases):
             if pool is not None:
                 await pool.close()
-        self._poller = self._pool = self._leases = self._news = None
+        self._poller = self._pool = self._journal = self._leases = self._news = None
 
     def watch(self, watcher: Watcher) -> None:
         self._watcher = watcher
@@ -99,7 +102,10 @@ class MySQLStore(Polled):
     async def commit(
         self, units: Sequence[Unit], commit_id: int, *, again: bool = False, wait: bool = True
     ) -> Sequence[Outcome]:
-        outcomes: Sequence[Outcome] = await self._run(commit, units, commit_id, again, wait)
+        across, pool = self._bridge, self._pool if units[0].epoch is None else self._journal
+        if across is None or pool is None:
+            raise StoreUnavailable("the database has been closed; use it inside `async with app`")
+        outcomes: Sequence[Outcome] = await across.call(pool.run, commit, self._service, units, commit_id, again, wait)
         return outcomes
 
 

@@ -42,6 +42,32 @@ class Looking:
             await store.commit(twins, 10)
             assert await due([1], STUCK, 60) == ["a", "b", "c", "i1"]
 
+    async def test_ids_are_any_text(self, opened: Opening) -> None:
+        ids = sorted(
+            ["50%", "%s", "%(x)s", "it's", 'say "hi"', "back\\slash", "$1 ?1 :a", "a b", "ü😀"], key=str.encode
+        )
+        async with opened() as store:
+            held = (await own(store))[0]
+            for id in ids:
+                await store.commit([birth(id, 0, held.epoch)], 1)
+                await store.listen(id)
+                store.unlisten(id)
+            found: list[Due] = []
+            while page := await store.due([0], 0, 10, limit=1, after=found[-1] if found else None):
+                found += page
+            assert [due.instance_id for due in found] == ids
+            assert sorted(stored.instance.id for stored in await store.load(ids)) == sorted(ids)
+            for number, id in enumerate(ids):
+                await store.request_cancel(id, "{}")
+                assert len(await store.history(id, None)) == 1
+                row = await store.ending(id)
+                assert row is not None
+                assert row[0].id == id
+                assert await store.move(id, held, 1 + number % 3)
+            asked = {request.instance_id for request in await store.requests([1, 2, 3], 100, 0)}
+            assert asked == set(ids)
+            assert {row.id for row in await store.find(Filter(workflow="w"))} == set(ids)
+
     async def test_find_by_what_is_known(self, opened: Opening) -> None:
         async with opened() as store:
             held = (await own(store))[0]
