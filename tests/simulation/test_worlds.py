@@ -62,7 +62,19 @@ def test_also_under_another_hash_seed() -> None:
 
 def test_a_schedule_has_every_kind_of_fault_in_it() -> None:
     kinds = {fault.kind for seed in range(200) for fault in schedule(seed, 3, 2.0)}
-    assert kinds == {"crash", "pause", "restart", "clock", "wake", "lost", "unknown", "late", "slow", "silent"}
+    assert kinds == {
+        "crash",
+        "pause",
+        "restart",
+        "clock",
+        "wake",
+        "lost",
+        "unknown",
+        "late",
+        "slow",
+        "silent",
+        "locked",
+    }
 
 
 def test_shrinking_leaves_what_it_takes() -> None:

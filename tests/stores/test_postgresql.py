@@ -284,7 +284,7 @@ async def test_what_is_wrong_with_a_url_is_said_at_once(postgresql_url: str) -> 
     for bad in ("?max_connections=many", "?statement_cache_size=-1"):
         with pytest.raises(UsageError, match="whole number"):
             PostgreSQLStore(postgresql_url + bad, "default")
-    for url, says in ((postgresql_url.rsplit("/", 1)[0] + "/no_such_database", "check the URL"),):
+    for url, says in ((postgresql_url.rsplit("/", 1)[0] + "/no_such_database", "create database"),):
         store = PostgreSQLStore(url, "default")
         with pytest.raises(StoreError, match=says):
             await store.open(migrate=True)
