@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,3 +57,21 @@ def durable_url(request: pytest.FixtureRequest) -> str:
     """A fresh database of each kind that outlives its processes."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+_exit_status = 0
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    global _exit_status
+    _exit_status = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """A thread that a test has left behind, in the middle of something, must not keep the run from ending."""
+    left = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
+    if left:
+        print("left behind:", ", ".join(thread.name for thread in left), flush=True)
+        sys.stderr.flush()
+        os._exit(_exit_status)
