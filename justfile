@@ -10,6 +10,10 @@ demo *args:
 test *args:
     uv run pytest {{args}}
 
+# As `just test`, with every test on every store under both event loops, and the long runs.
+test-all *args:
+    PERDURE_LONG=1 uv run pytest {{args}}
+
 # Everything that must be green before a commit lands on main.
 check: lint types test
 
@@ -26,6 +30,10 @@ types:
 fix:
     uv run ruff check --fix .
     uv run ruff format .
+
+# The generated part of docs/reference/command-line.md.
+manual:
+    PYTHONPATH=tests uv run python -m cli.manual
 
 # Random workflows in hostile worlds: as many seeds as you like, on all processors.
 simulate seeds="10000" first="0":

@@ -1,4 +1,4 @@
-"""python -m benchmarks [latency timers rebuild memory growth scaling throughput]: all of them by default.
+"""python -m benchmarks [PART...]: all of the parts below by default.
 
 PERDURE_BENCH=sqlite,postgresql,mysql chooses the databases of those that run on several.
 """
@@ -7,14 +7,32 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import growth, latency, memory, rebuild, scaling, throughput, timers
+from benchmarks import (
+    crowd,
+    effects,
+    growth,
+    hooks,
+    ingress,
+    latency,
+    memory,
+    messaging,
+    rebuild,
+    scaling,
+    throughput,
+    timers,
+)
 
 PARTS = {
     "latency": latency.main,
     "timers": timers.main,
+    "crowd": crowd.main,
     "rebuild": rebuild.main,
     "memory": memory.main,
     "growth": growth.main,
+    "messaging": messaging.main,
+    "effects": effects.main,
+    "hooks": hooks.main,
+    "ingress": ingress.main,
     "scaling": scaling.main,
     "throughput": throughput.main,  # last: it settles the garbage collector for good
 }

@@ -8,7 +8,6 @@ only given up on would leave its connection in the middle of a transaction.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
@@ -16,21 +15,9 @@ from typing import Any, Protocol, TypeVar
 import anyio
 from anyio.lowlevel import current_token
 
+from perdure.crossing import soon
+
 T = TypeVar("T")
-Soon = Callable[[Callable[[], object]], object]
-
-
-def soon() -> Soon:
-    """Runs a callback in the event loop that is running here now, from any thread; never, once it is gone."""
-    token: Any = current_token().native_token
-    # asyncio's loop and trio's token each have a thread-safe way in, under its own name.
-    schedule: Soon = getattr(token, "call_soon_threadsafe", None) or token.run_sync_soon
-
-    def schedule_if_there(callback: Callable[[], object]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is gone, and whoever waited with it
-            schedule(callback)
-
-    return schedule_if_there
 
 
 class Bridge(Protocol):

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from perdure.ports import Census, Holding, Watcher
 
@@ -22,16 +22,23 @@ _REMINDER = 1.0
 @frozen
 class Found:
     """What a look at the database came to. `requests`: by partition, the newest one's id. `members`: whatever
-    changes as workers and partitions do, but for heartbeats; None where it was not asked for.
+    changes as workers and partitions do, but for heartbeats; None where it was not asked for. `queued`: the newest
+    message's id in any competing channel's queue, None where there is none or it was not asked for (it is, where
+    members are). `emitted`: by partition, the number of the newest parcel that has not been tried; `letters`: that of
+    the newest letter.
+    `ended`: ids of instances that ended, and of questions that are answered.
     """
 
     requests: Mapping[int, int]
     members: object
     ended: Sequence[str]
+    queued: int | None = None
+    emitted: Mapping[int, int] = field(factory=dict)
+    letters: Mapping[int, int] = field(factory=dict)
 
 
-#: `look(connection, service, owned, members, waiting)`: requests of these partitions, the members if wanted,
-#: and which of the instances waited for have ended.
+#: `look(connection, service, owned, members, waiting)`: requests and parcels of these partitions, the members if
+#: wanted, and which of the instances waited for have ended.
 Look: TypeAlias = Callable[..., Awaitable[Found]]
 
 
@@ -53,7 +60,10 @@ class News:
         self._owned: frozenset[int] = frozenset()
         self._listened: Counter[str] = Counter()
         self._requests: dict[int, tuple[int, float]] = {}
+        self._emitted: dict[int, tuple[int, float]] = {}
+        self._letters: dict[int, tuple[int, float]] = {}
         self._members: object = None
+        self._queued: tuple[int | None, float] = (None, 0.0)
         self._ended: set[str] = set()
 
     def joined(self, worker: str, census: Census) -> None:
@@ -103,24 +113,30 @@ class News:
             return False
         found = await self._look(connection, self._service, owned, members, waiting)
         news = [
-            self._told_requests(found.requests),
+            self._told_newest(found.requests, self._requests, self._watcher.requested),
+            self._told_newest(found.emitted, self._emitted, self._watcher.emitted),
+            self._told_newest(found.letters, self._letters, self._watcher.lettered),
             members and self._told_members(found.members),
             self._told_ended(found.ended),
+            self._told_queued(found.queued),
         ]
         return any(news)
 
-    def _told_requests(self, found: Mapping[int, int]) -> bool:
-        """Of each partition the newest request: who is told reads them all."""
+    def _told_newest(
+        self, found: Mapping[int, int], told: dict[int, tuple[int, float]], tell: Callable[[int], None]
+    ) -> bool:
+        """Of each partition the newest request, parcel or letter: who is told reads them all."""
         news = False
         now = time.monotonic()
-        before, self._requests = self._requests, {}
+        before = dict(told)
+        told.clear()
         for partition, newest in found.items():
             last, at = before.get(partition, (0, 0.0))
             if newest > last or now - at > _REMINDER:
                 at = now
-                self._tell(partial(self._watcher.requested, partition))
+                self._tell(partial(tell, partition))
             news = news or newest > last
-            self._requests[partition] = (newest, at)
+            told[partition] = (newest, at)
         return news
 
     def _told_members(self, found: object) -> bool:
@@ -129,6 +145,17 @@ class News:
             return False
         self._tell(self._watcher.members_changed)
         return True
+
+    def _told_queued(self, newest: int | None) -> bool:
+        """It may be a long queue that nobody takes from: told of again now and then, it is no news."""
+        now = time.monotonic()
+        last, at = self._queued
+        news = newest is not None and newest != last
+        if news or (newest is not None and now - at > _REMINDER):
+            self._tell(partial(self._watcher.queued, None))
+            at = now
+        self._queued = (newest, at)
+        return news
 
     def _told_ended(self, ids: Sequence[str]) -> bool:
         for id in ids:

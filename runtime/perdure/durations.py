@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from perdure.errors import InvalidInput
 
@@ -29,6 +29,18 @@ def seconds(value: Seconds, what: str) -> float:
 def microseconds(value: Seconds, what: str) -> int:
     """Whole microseconds. Raises InvalidInput, naming `what`, unless finite and not negative."""
     return round(seconds(value, what) * SECOND)
+
+
+def asked_wait(error: BaseException, most: float) -> float:
+    """Seconds for which whoever refused wants to be left alone, as far as the error knows: its `retry_after`, at most
+    so many. The error can be anybody's; 0 where it says nothing that makes sense.
+    """
+    try:
+        asked: Any = getattr(error, "retry_after", None)
+        wait = asked.total_seconds() if isinstance(asked, timedelta) else float(asked)
+    except Exception:
+        return 0.0
+    return min(most, wait) if wait > 0 else 0.0  # (which nan is not)
 
 
 def to_datetime(at: int) -> datetime:

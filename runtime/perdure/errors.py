@@ -41,6 +41,10 @@ class ChannelModeConflict(UsageError):
     """A channel has live subscribers of the other mode."""
 
 
+class InstanceEnded(UsageError):
+    """The instance had already ended when something was sent to it."""
+
+
 class NotCancellable(UsageError):
     """The instance had already ended when the cancellation was asked for."""
 

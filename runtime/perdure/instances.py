@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
@@ -19,14 +19,29 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 @frozen(kw_only=True)
+class CompensationInfo:
+    """A compensation: of `name`, the activity that undoes something. `outcome` is "unknown" where the instance was
+    cancelled while its code could not run: then nobody knows what would have been to undo.
+    """
+
+    name: str
+    outcome: Literal["pending", "completed", "failed", "unknown"]
+    error: BaseException | None
+
+
+@frozen(kw_only=True)
 class InstanceInfo:
     """An instance as it is committed.
 
     `status`: "running" (an activity is due or under way), "waiting" (only a timer or a message can
-    move it), "completed", "failed", "cancelled", or "stuck" (code and history disagree; `error` says
-    how). `cancel_requested`: it was asked to end, whether or not it has seen that yet. `wakes_at` is
-    its earliest deadline, None when it has none. `continued_from` is "{id}@{run}" of the run before.
-    Times are aware, in UTC.
+    move it), "compensating" (its code is over, and what it did is undone), "completed", "failed",
+    "cancelled", or "stuck" (code and history disagree; `error` says how). `cancel_requested`: it was
+    asked to end, whether or not it has seen that yet. `wakes_at` is its earliest deadline, None when
+    it has none. `continued_from` is "{id}@{run}" of the run before. Times are aware, in UTC.
+
+    `compensation` says, of an instance that failed or was cancelled, whether all it had done was
+    undone; None: there was nothing to undo, or it goes on. `compensations` are what there is to undo,
+    in the order in which they run.
     """
 
     instance_id: str
@@ -41,9 +56,13 @@ class InstanceInfo:
     cancel_requested: bool
     error: BaseException | None
     partition: int
+    compensation: Literal["complete", "incomplete"] | None
+    compensations: tuple[CompensationInfo, ...]
 
     @classmethod
     def of(cls, row: InstanceRow) -> InstanceInfo:
+        compensations = () if row.undo is None else tuple(map(_compensation, orjson.loads(row.undo)))
+        complete = all(one.outcome == "completed" for one in compensations)
         return cls(
             instance_id=row.id,
             workflow=row.workflow,
@@ -57,7 +76,19 @@ class InstanceInfo:
             cancel_requested=row.cancel_requested is not None,
             error=None if row.error is None else Failure.from_json(row.error).rebuild(),
             partition=row.partition,
+            compensation=None
+            if not compensations or row.ended_at is None
+            else "complete"
+            if complete
+            else "incomplete",
+            compensations=compensations,
         )
+
+
+def _compensation(row: Mapping[str, Any]) -> CompensationInfo:
+    error = row.get("error")
+    failure = None if error is None else Failure.from_json(orjson.dumps(error)).rebuild()
+    return CompensationInfo(name=row["name"], outcome=row["outcome"], error=failure)
 
 
 @frozen(kw_only=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Iterator
-from types import ModuleType
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 from perdure.definitions.activity import Activity
@@ -29,8 +28,7 @@ def collect(sources: Iterable[Workflow[..., Any] | ModuleType]) -> dict[str, Wor
         for definition in found:
             if isinstance(definition, Workflow):
                 _add(workflows, definition)
-                for mentioned in _mentioned(definition):
-                    _add(activities, mentioned)
+                _add_mentioned(definition, workflows, activities)
             else:
                 _add(activities, definition)
     for workflow in workflows.values():
@@ -47,12 +45,47 @@ def _definitions(source: object) -> Iterator[_Definition]:
         yield from (value for value in vars(source).values() if isinstance(value, Workflow | Activity))
 
 
-def _mentioned(workflow: Workflow[..., Any]) -> Iterator[Activity[..., Any]]:
-    """The activities that a workflow's code names as globals or as variables around it."""
-    names = inspect.getclosurevars(workflow.fn)
-    for value in (*names.globals.values(), *names.nonlocals.values()):
+def _add_mentioned(
+    workflow: Workflow[..., Any], workflows: dict[str, Workflow[..., Any]], activities: dict[str, Activity[..., Any]]
+) -> None:
+    """What a workflow's code names as globals or as variables around it: its activities, and its children."""
+    for value in _mentioned(workflow.fn, set()):
         if isinstance(value, Activity):
-            yield value
+            _add(activities, value)
+        elif isinstance(value, Workflow):
+            known = value.name in workflows
+            _add(workflows, value)
+            if not known:
+                _add_mentioned(value, workflows, activities)
+
+
+def _mentioned(fn: Any, seen: set[int]) -> Iterator[object]:
+    """What the code of a function names, and that of the functions it calls in its own module."""
+    if id(fn) in seen:
+        return
+    seen.add(id(fn))
+    cells = (cell for cell in fn.__closure__ or () if _filled(cell))
+    values = [fn.__globals__[name] for name in _names(fn.__code__) if name in fn.__globals__]
+    for value in (*values, *(cell.cell_contents for cell in cells)):
+        yield value
+        if isinstance(value, FunctionType) and value.__globals__ is fn.__globals__:
+            yield from _mentioned(value, seen)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Of comprehensions, lambdas and inner functions, too."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _filled(cell: CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018  # it may be that of a variable that has no value yet
+    except ValueError:
+        return False
+    return True
 
 
 def _add(known: dict[str, Any], definition: _Definition) -> None:

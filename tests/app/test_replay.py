@@ -121,9 +121,9 @@ async def observes() -> None:
 async def test_every_life_of_a_workflow_sees_the_same(url: str) -> None:
     seen.clear()
     async with App(url, workflows=[observes], max_resident=1) as app:
-        handles = [await app.start(observes) for _ in range(5)]
+        handles = [await app.start(observes) for _ in range(20)]
         for handle in handles:
-            await handle.result(timeout=20)
+            await handle.result(timeout=60)
     last: list[object] = []
     replayed = 0
     for handle in handles:
@@ -149,7 +149,7 @@ async def test_an_evicted_sleeper_costs_no_memory_and_wakes(url: str) -> None:
         handles = [await app.start(sleeper, number) for number in range(50)]
         worker = app._resources().worker
         assert worker is not None
-        assert len(worker._residents) <= 11
+        assert len(worker.parts.residents) <= 11
         assert [await handle.result(timeout=10) for handle in handles] == list(range(50))
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import anyio
+import pytest
 
 from perdure import App, Retry, RetryExhausted, activity, gather, workflow
 
@@ -57,3 +60,69 @@ async def test_threads_left_behind_take_no_more_than_their_own_place(url: str) -
             assert await (await app.start(leaves_one_behind)).result(timeout=10) == 5
     finally:
         release.set()
+
+
+async def test_the_end_of_a_thread_left_behind_lets_the_next_one_in() -> None:
+    """Everybody who could take it is busy: somebody new has to be called, from where no task runs."""
+    release, done = threading.Event(), anyio.Event()
+
+    @activity(retry=Retry(attempts=1), timeout=0.05)
+    def stubborn() -> None:
+        release.wait(20)
+
+    @activity
+    async def long() -> None:
+        release.set()
+        await done.wait()
+
+    @activity
+    async def waits_for_a_place() -> int:
+        done.set()
+        return 7
+
+    @workflow
+    async def leaves_one_behind() -> int:
+        try:
+            await stubborn()
+        except RetryExhausted:
+            _, found = await gather(long(), waits_for_a_place())
+            return found
+        return 0
+
+    async with App("memory://", workflows=[leaves_one_behind], max_activities=2) as app:
+        assert await (await app.start(leaves_one_behind)).result(timeout=10) == 7
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_process_ends_whose_loop_ends_as_a_thread_does(backend: str) -> None:
+    """The thread has something to tell the loop just then: it must not wait for the answer for ever."""
+    program = f"""
+import threading, anyio
+from perdure import App, Retry, RetryExhausted, activity, gather, workflow
+
+release = threading.Event()
+
+@activity(retry=Retry(attempts=1), timeout=0.01)
+def stubborn() -> None:
+    release.wait(20)
+
+async def one() -> None:
+    try:
+        await stubborn()
+    except RetryExhausted:
+        return
+
+@workflow
+async def leaves_some_behind() -> None:
+    await gather(*(one() for _ in range(20)))
+
+async def main() -> None:
+    async with App("memory://", workflows=[leaves_some_behind]) as app:
+        await (await app.start(leaves_some_behind)).result(timeout=10)
+    release.set()
+
+for _ in range(40):
+    release.clear()
+    anyio.run(main, backend={backend!r})
+"""
+    subprocess.run([sys.executable, "-c", program], timeout=60, check=True)

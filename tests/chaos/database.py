@@ -12,6 +12,7 @@ import anyio
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 import orjson
 import pymysql
+from attrs import frozen
 
 from chaos import ledger
 from faults.database import Row
@@ -21,7 +22,8 @@ from servers import mysql, postgresql
 _PATIENCE = 20.0
 
 _EVENTS = (
-    "select instance_id, seq, kind, command, name, data, commit_id, at from perdure_events order by instance_id, seq"
+    "select instance_id, seq, kind, command, name, data, run, commit_id, at from perdure_events "
+    "order by instance_id, run, seq"
 )
 _ANSWERS = (
     "select instance_id, command from perdure_events "
@@ -32,6 +34,15 @@ _CUT_POSTGRESQL = (
     "where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
 )
 _CUT_MYSQL = "select id from information_schema.processlist where db = database() and id <> connection_id()"
+
+
+@frozen
+class Written(Row):
+    """An event, and which commit wrote it when."""
+
+    run: int
+    commit_id: int
+    at: Any
 
 
 class Database:
@@ -64,13 +75,13 @@ class Database:
         with closing(sqlite3.connect(ledger.path(self.url), timeout=10)) as connection:
             return connection.execute(sql).fetchall()
 
-    async def events(self) -> tuple[list[Row], dict[tuple[str, int], tuple[int, Any]]]:
-        """All events, and by (instance, seq) which commit wrote each, and its time."""
+    async def events(self) -> list[Written]:
+        """All of them, run by run."""
         rows = await self.query(_EVENTS)
-        events = [
-            Row(id, seq, kind, command, name, orjson.loads(data)) for id, seq, kind, command, name, data, *_ in rows
+        return [
+            Written(id, seq, kind, command, name, orjson.loads(data), run, commit, at)
+            for id, seq, kind, command, name, data, run, commit, at in rows
         ]
-        return events, {(row[0], row[1]): (row[6], row[7]) for row in rows}
 
     async def answers(self) -> set[tuple[str, int]]:
         """(instance, command) of each step with a recorded result."""
@@ -78,6 +89,9 @@ class Database:
 
     async def statuses(self) -> dict[str, str]:
         return dict(await self.query("select id, status from perdure_instances"))
+
+    async def count(self, table: str) -> int:
+        return int((await self.query(f"select count(*) from {table}"))[0][0])
 
     async def owners(self) -> dict[str, int]:
         """Partitions by owner, of those that have one."""

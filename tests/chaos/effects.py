@@ -41,8 +41,9 @@ class Effect:
 def note(phase: str, branch: str, number: int) -> None:
     """Called in an activity: append a line, and have it on the disk."""
     info = activity_info()
-    line = [phase, branch, number, info.instance_id, info.idempotency_key, info.attempt, os.getpid(), time.monotonic()]
     file = os.open(os.environ[VARIABLE], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    at = time.monotonic()
+    line = [phase, branch, number, info.instance_id, info.idempotency_key, info.attempt, os.getpid(), at]
     try:
         os.write(file, orjson.dumps(line) + b"\n")
         os.fsync(file)

@@ -9,24 +9,29 @@ import orjson
 from attrs import frozen
 
 from chaos import ledger, workflows
+from chaos.feeds import Feed
 from perdure import Workflow
 from simulation import programs
 
 
 @frozen
 class Job:
-    """`end` is ("result", value) or ("failure", repr of the error). `adds`: what its "add" steps return, sorted."""
+    """`end` is ("result", value) or ("failure", repr of the error). `adds`: what its "add" steps return, sorted.
+
+    `feeds`: what the client does for it meanwhile.
+    """
 
     workflow: Workflow[..., Any]
     id: str
     arguments: tuple[Any, ...]
     end: tuple[str, Any]
     adds: tuple[int, ...] = ()
+    feeds: tuple[Feed, ...] = ()
 
 
 def make(chance: Random, id: str) -> Job:
     """A random one."""
-    kind = chance.choices([_counter, _listing, _transfers, _parcels, _program], [3, 1, 1, 4, 4])[0]
+    kind = chance.choices([_counter, _listing, _transfers, _regretted, _parcels, _program], [3, 1, 2, 1, 4, 4])[0]
     return kind(chance, id)
 
 
@@ -40,11 +45,20 @@ def _listing(chance: Random, id: str) -> Job:
     return Job(workflows.listing, id, (count,), ("result", list(range(count))))
 
 
-def _transfers(chance: Random, id: str) -> Job:
+def _moves(chance: Random) -> list[tuple[int, int, int]]:
     moves = []
     for _ in range(chance.randint(2, 5)):
         source, target = chance.sample(range(ledger.ACCOUNTS), 2)
         moves.append((source, target, chance.randint(1, 50)))
+    return moves
+
+
+def _regretted(chance: Random, id: str) -> Job:
+    return Job(workflows.regretted, id, (_moves(chance),), ("failure", "ValueError('on second thoughts')"))
+
+
+def _transfers(chance: Random, id: str) -> Job:
+    moves = _moves(chance)
     return Job(workflows.transfers, id, (moves,), ("result", sum(amount for _, _, amount in moves)))
 
 

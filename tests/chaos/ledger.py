@@ -1,4 +1,4 @@
-"""Accounts, transfers and lists that activities keep in the database, over connections of their own."""
+"""Accounts, transfers and lists that activities keep in the database: by session(), or over connections of theirs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 import pymysql
+
+from perdure import Session
 
 ACCOUNTS = 8
 BALANCE = 1000
@@ -37,7 +39,7 @@ def create(url: str) -> None:
     serial = _SERIAL[scheme(url)]
     statements = [
         "create table chaos_accounts (id integer primary key, balance bigint not null)",
-        "create table chaos_transfers (idempotency_key varchar(200) primary key, instance_id varchar(200) not null, "
+        f"create table chaos_transfers (position {serial}, instance_id varchar(200) not null, "
         "number integer not null, source integer not null, target integer not null, amount integer not null)",
         f"create table chaos_elements (position {serial}, idempotency_key varchar(200) not null unique, "
         "instance_id varchar(200) not null, element integer not null)",
@@ -46,16 +48,23 @@ def create(url: str) -> None:
     assert transact(url, statements)
 
 
-def transfer(url: str, key: str, instance_id: str, number: int, source: int, target: int, amount: int) -> None:
-    """Move money, once for each key."""
-    changes = sorted([(source, -amount), (target, amount)])  # in one order everywhere: nobody waits in a circle
-    transact(
-        url,
-        [
-            f"insert into chaos_transfers values ('{key}', '{instance_id}', {number}, {source}, {target}, {amount})",
-            *(f"update chaos_accounts set balance = balance + {change} where id = {id}" for id, change in changes),
-        ],
+async def transfer(db: Session, instance_id: str, number: int, source: int, target: int, amount: int) -> None:
+    """Move money. Nothing but the transaction keeps it from being moved twice."""
+    columns = "instance_id, number, source, target, amount"
+    await _move(db, source, target, amount)
+    await db.execute(
+        f"insert into chaos_transfers ({columns}) values ('{instance_id}', {number}, {source}, {target}, {amount})"
     )
+
+
+async def take_back(db: Session, instance_id: str, number: int, source: int, target: int, amount: int) -> None:
+    await _move(db, target, source, amount)
+    await db.execute(f"delete from chaos_transfers where instance_id = '{instance_id}' and number = {number}")
+
+
+async def _move(db: Session, source: int, target: int, amount: int) -> None:
+    for id, change in sorted([(source, -amount), (target, amount)]):  # in one order: nobody waits in a circle
+        await db.execute(f"update chaos_accounts set balance = balance + {change} where id = {id}")
 
 
 def append(url: str, key: str, instance_id: str, element: int) -> None:

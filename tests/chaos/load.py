@@ -8,9 +8,10 @@ from random import Random
 
 import anyio
 
-from chaos import jobs, workflows
+from chaos import jobs, messengers, scenes, workflows
+from chaos.feeds import Feed
 from chaos.jobs import Job
-from perdure import App, StoreUnavailable, WorkflowFailed
+from perdure import App, InstanceEnded, StoreUnavailable, WorkflowFailed
 from simulation import programs
 
 #: Seconds that an accepted instance may take to end once the faults are over.
@@ -21,7 +22,7 @@ class Load:
     """`width` instances at a time, as long as there are faults. `wrong` says which did not end as predicted."""
 
     def __init__(self, url: str, chance: Random, width: int) -> None:
-        self.app = App(url, workflows=[workflows, programs], worker=False)
+        self.app = App(url, workflows=[workflows, messengers, programs.program], worker=False)
         self.accepted: dict[str, Job] = {}
         self.wrong: list[str] = []
         self.unavailable: Counter[str] = Counter()  # calls that were refused, and repeated
@@ -45,8 +46,11 @@ class Load:
     async def _lane(self) -> None:
         while self._over is None:
             self._number += 1
-            job = jobs.make(self._chance, f"j{self._number}")
+            make = self._chance.choice((jobs.make, scenes.make))
+            job = make(self._chance, f"j{self._number}")
             if await self._start(job):
+                for feed in job.feeds:
+                    await self._feed(job, feed)
                 await self._end(job)
 
     async def _start(self, job: Job) -> bool:
@@ -62,6 +66,31 @@ class Load:
                 return True
         self.wrong.append(f"{job.id}: nobody ever accepted it")
         return False
+
+    async def _feed(self, job: Job, feed: Feed) -> None:
+        """Until it is accepted. What has ended meanwhile had it: its end tells whether it is the right one."""
+        handle = self.app.handle(job.workflow, job.id)
+        refused = False
+        while not self._overdue():
+            try:
+                answer = await feed.perform(self.app, handle)
+            except StoreUnavailable:
+                self.unavailable[feed.kind] += 1
+                refused = True
+                await anyio.sleep(0.05)
+            except InstanceEnded:
+                if not refused:
+                    self.wrong.append(f"{job.id} has ended before {feed}")
+                break
+            except TimeoutError:
+                self.wrong.append(f"{job.id} does not answer {feed}")
+                break
+            else:
+                if answer != feed.answer:
+                    self.wrong.append(f"{job.id} answers {answer} to {feed}")
+                break
+        else:
+            self.wrong.append(f"{job.id}: nobody ever accepted {feed}")
 
     async def _end(self, job: Job) -> None:
         handle = self.app.handle(job.workflow, job.id)

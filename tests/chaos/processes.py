@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -29,7 +29,7 @@ class Process:
         self.name = name
         self.log = place / f"{name}.log"
         self.stops: list[tuple[float, float]] = []
-        self.killed = self.told = False
+        self.killed = self.told = self.told_early = False
         self._stopped_at: float | None = None
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -78,19 +78,20 @@ class Process:
     def terminate(self) -> None:
         if self.returncode is None:
             self.told = True
+            self.told_early = not self.ready  # nobody listens for signals yet
             self._process.terminate()
 
     def stop(self) -> None:
         if self.returncode is None:
-            os.kill(self.pid, signal.SIGSTOP)
             self._stopped_at = time.monotonic()
+            os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
         if self._stopped_at is not None:
-            self.stops.append((self._stopped_at, time.monotonic()))
-            self._stopped_at = None
             if self.returncode is None:
                 os.kill(self.pid, signal.SIGCONT)
+            self.stops.append((self._stopped_at, time.monotonic()))
+            self._stopped_at = None
 
     async def ended(self) -> int:
         """Its exit status. Raises AssertionError when it does not end."""
@@ -125,18 +126,22 @@ class Crew:
     def serving(self) -> list[Process]:
         return [worker for worker in self.workers if worker.serving]
 
-    def worker(self, *, clock_offset: float = 0.0) -> Process:
-        """One more worker; they alternate between asyncio and trio."""
+    def worker(self, *, clock_offset: float = 0.0, extra: Sequence[str] = ()) -> Process:
+        """One more worker; they alternate between asyncio and trio. `extra` are more of its arguments."""
         number = len(self.workers)
         backend = ("asyncio", "trio")[number % 2]
         name = f"w{number}-{backend}"
         arguments = ["--url", self.url, "--backend", backend, "--lease", str(self.lease), "--worker-id", name]
-        return self._start("worker", [*arguments, "--clock-offset", str(clock_offset)], name)
+        return self._start("worker", [*arguments, "--clock-offset", str(clock_offset), *extra], name)
 
     def twin(self, name: str, *arguments: str) -> Process:
         backend = self._chance.choice(("asyncio", "trio"))
         given = ["--url", self.url, "--backend", backend, "--lease", str(self.lease), "--worker-id", name, *arguments]
         return self._start("twin", given, name)
+
+    def courier(self, name: str, *arguments: str) -> Process:
+        backend = self._chance.choice(("asyncio", "trio"))
+        return self._start("courier", ["--url", self.url, "--backend", backend, *arguments], name)
 
     def _start(self, script: str, arguments: list[str], name: str) -> Process:
         process = Process(script, arguments, name, self.place)
@@ -156,7 +161,7 @@ class Crew:
         return [
             f"{process.name} ended with {process.returncode}; see {process.log}"
             for process in self.processes
-            if not process.killed and process.returncode not in (None, 0, UNAVAILABLE)
+            if not process.killed and process.returncode not in (None, 0, UNAVAILABLE) and not process.told_early
         ] + [
             f"{worker.name} ended without being asked to; see {worker.log}"
             for worker in self.workers

@@ -17,7 +17,10 @@ from perdure import App
 _SEED = int(os.environ.get("PERDURE_SEED", "20261121"))
 _SECONDS = 5.0
 
-pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])  # that of the test's own process
+pytestmark = [
+    pytest.mark.parametrize("anyio_backend", ["asyncio"]),
+    pytest.mark.one_store,
+]  # that of the test's own process
 
 
 @pytest.fixture

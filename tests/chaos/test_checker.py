@@ -21,7 +21,7 @@ def _log(*steps: tuple[int, int]) -> list[Effect]:
 
 def test_each_step_once() -> None:
     findings = Findings()
-    find_repeated(findings, _log((0, 1), (1, 1), (2, 1)), [], [], [({("i", 1)}, 1)])
+    find_repeated(findings, _log((0, 1), (1, 1), (2, 1)), [], [], [({("i", 1)}, 0.5)])
     assert findings == Findings()
 
 
@@ -46,7 +46,7 @@ def test_a_step_that_begins_after_its_successor(rows: list[Row]) -> None:
 
 def test_a_step_that_begins_after_its_result_was_seen() -> None:
     findings = Findings()
-    find_repeated(findings, _log((0, 1), (0, 2)), [], [_INTERRUPTED], [({("i", 1)}, 1)])
+    find_repeated(findings, _log((0, 1), (0, 2)), [], [_INTERRUPTED], [({("i", 1)}, 0.5)])
     assert findings.repeated == 1 and findings.failures
 
 
@@ -54,3 +54,11 @@ def test_a_zombie_that_was_about_to_begin() -> None:
     findings = Findings()
     find_repeated(findings, _log((0, 1), (1, 1), (0, 2)), [(2, 1.5, 2.5)], [], [])
     assert findings == Findings(twice=1, zombies=1)
+
+
+def test_a_line_that_was_written_late() -> None:
+    """The step began before another worker did it again; only its line came afterwards."""
+    late, once, then = _log((0, 1), (0, 2), (1, 2))
+    findings = Findings()
+    find_repeated(findings, [once, then, late], [], [_INTERRUPTED], [({("i", 1)}, 1.5)])
+    assert findings == Findings(twice=1)

@@ -12,7 +12,7 @@ import time
 
 import anyio
 
-from chaos import workflows
+from chaos import messengers, workflows
 from perdure import App, StoreUnavailable
 from simulation import programs
 
@@ -48,7 +48,7 @@ async def main(given: argparse.Namespace) -> None:
     while True:
         app = App(
             given.url,
-            workflows=[workflows, programs],
+            workflows=[workflows, messengers, programs.program],
             lease=given.lease,
             worker_id=given.worker_id,
             retry=workflows.RETRY,

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 #: The exit status of a worker that could not open its app: whoever started it starts another one.
 UNAVAILABLE = 75
@@ -22,6 +23,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--drain", type=float, default=10.0)
     parser.add_argument("--worker-id")
     parser.add_argument("--clock-offset", type=float, default=0.0)
+    parser.add_argument("--partitions", type=int, default=64)
+    parser.add_argument("--gate", type=Path, help="a file; see chaos.gate")
+    parser.add_argument("--gated", help="the id of the instance that is held there")
     return parser.parse_args()
 
 
@@ -44,7 +48,8 @@ def main(given: argparse.Namespace) -> int:
         shift(given.clock_offset)  # before anything that may keep the functions is imported
     import anyio
 
-    from chaos import workflows
+    from chaos import effects, gate, messengers, workflows
+    from chaos.publishing import Recorder
     from perdure import App, StoreUnavailable
     from simulation import programs
 
@@ -53,12 +58,16 @@ def main(given: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     app = App(
         given.url,
-        workflows=[workflows, programs],
+        workflows=[workflows, messengers, programs.program],
         lease=given.lease,
         drain=given.drain,
         worker_id=given.worker_id,
         retry=workflows.RETRY,
+        partitions=given.partitions,
+        publisher=Recorder(Path(os.environ[effects.VARIABLE]).parent),
     )
+    if given.gate is not None:
+        gate.install(app, given.gated, given.gate)
     try:
         anyio.run(app.run, backend=given.backend)
     except StoreUnavailable as error:

@@ -8,7 +8,7 @@ import anyio
 
 from chaos import ledger
 from chaos.effects import note
-from perdure import Retry, activity, activity_info, gather, sleep, workflow
+from perdure import Retry, activity, activity_info, emit, gather, session, sleep, workflow
 
 #: The environment variable that names the database in which the activities keep their own tables.
 VARIABLE = "PERDURE_CHAOS_URL"
@@ -35,12 +35,18 @@ def append(element: int) -> int:
 
 
 @activity(retry=RETRY)
-def transfer(number: int, source: int, target: int, amount: int) -> int:
-    note("start", "bank", number)
-    info = activity_info()
-    ledger.transfer(os.environ[VARIABLE], info.idempotency_key, info.instance_id, number, source, target, amount)
-    note("end", "bank", number)
+async def transfer(number: int, source: int, target: int, amount: int) -> int:
+    async with session() as db:
+        await ledger.transfer(db, activity_info().instance_id, number, source, target, amount)
+    await emit("moved", amount, source="/bank", subject=str(source))
     return amount
+
+
+@transfer.compensation
+async def take_back(number: int, source: int, target: int, amount: int) -> None:
+    async with session() as db:
+        await ledger.take_back(db, activity_info().instance_id, number, source, target, amount)
+    await emit("moved back", amount, source="/bank", subject=str(source))
 
 
 @workflow
@@ -60,6 +66,14 @@ async def listing(count: int) -> list[int]:
 async def transfers(moves: list[tuple[int, int, int]]) -> int:
     """Moves are (source, target, amount); the result is what was moved in all."""
     return sum([await transfer(number, *move) for number, move in enumerate(moves)])
+
+
+@workflow
+async def regretted(moves: list[tuple[int, int, int]]) -> None:
+    """They are all taken back."""
+    for number, move in enumerate(moves):
+        await transfer(number, *move)
+    raise ValueError("on second thoughts")
 
 
 async def _branch(name: str, durations: list[float], pause: float) -> int:

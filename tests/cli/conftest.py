@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cli.prompt import Prompt
 from cli.shell import SHOP, Shell
 
 
@@ -26,3 +28,15 @@ def worker(shell: Shell) -> Iterator[subprocess.Popen[str]]:
     yield process
     process.kill()
     process.communicate()
+
+
+@pytest.fixture
+def prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Prompt]:
+    """`perdure` in a fresh directory with a shop on SQLite."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # modules change faster than the clock of a file system
+    prompt = Prompt(tmp_path, capsys)
+    prompt.open()
+    yield prompt
+    sys.modules.pop("shop", None)

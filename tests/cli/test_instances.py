@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from cli.shell import Shell
+from cli.prompt import Prompt
+from cli.shell import SHOP, Shell
 
 
 def wait_for(shell: Shell, id: str, status: str) -> None:
@@ -22,13 +23,19 @@ def rows(output: str) -> list[list[str]]:
     return [line.split("\t") for line in output.splitlines()]
 
 
-def test_start_waits_for_a_worker(shell: Shell) -> None:
-    assert shell.output("start", "shop:app", "total", '{"a": 1}', "--id", "t-1") == "t-1\n"
-    assert shell.output("start", "shop:app", "total", '{"a": 5}', "--id", "t-1") == "t-1\n"
-    shown = json.loads(shell.output("show", "shop:app", "t-1", "--json"))
+def test_start_waits_for_a_worker(prompt: Prompt) -> None:
+    prompt.write(SHOP)
+    assert prompt("start", "shop:app", "total", '{"a": 1}', "--id", "t-1").out == "t-1\n"
+    assert prompt("start", "shop:app", "total", '{"a": 5}', "--id", "t-1").out == "t-1\n"
+    shown = prompt("show", "shop:app", "t-1", "--json").json
     assert (shown["status"], shown["input"], shown["version"]) == ("running", {"a": 1}, "3")
-    (event,) = json.loads(shell.output("history", "shop:app", "t-1", "--json"))
+    (event,) = prompt("history", "shop:app", "t-1", "--json").json
     assert (event["seq"], event["kind"], event["name"]) == (1, "WorkflowStarted", "total")
+
+
+def fields(output: str) -> dict[str, str]:
+    """The first part of what `show` prints; the steps follow after an empty line."""
+    return dict(rows(output.split("\n\n")[0]))
 
 
 @pytest.mark.usefixtures("worker")
@@ -37,8 +44,8 @@ def test_results_and_errors(shell: Shell) -> None:
     shell.output("start", "shop:app", "quarrel", '{"why": "a\\tb"}', "--id", "q")
     wait_for(shell, one, "completed")
     wait_for(shell, "q", "failed")
-    assert dict(rows(shell.output("show", "shop:app", one)))["result"] == "42"
-    assert dict(rows(shell.output("show", "shop:app", "q")))["error"] == "TerminalError: a\\tb"
+    assert fields(shell.output("show", "shop:app", one))["result"] == "42"
+    assert fields(shell.output("show", "shop:app", "q"))["error"] == "TerminalError: a\\tb"
     header, *events = rows(shell.output("history", "shop:app", one))
     assert header == ["seq", "at", "kind", "name", "data"]
     assert [(event[2], event[3]) for event in events] == [
@@ -48,21 +55,22 @@ def test_results_and_errors(shell: Shell) -> None:
     ]
 
 
-def test_list(shell: Shell) -> None:
-    shell.output("migrate", "shop:app")
-    assert rows(shell.output("list", "shop:app")) == [["id", "workflow", "status", "created", "ended"]]
+def test_list(prompt: Prompt) -> None:
+    prompt.write(SHOP)
+    prompt("migrate", "shop:app")
+    assert prompt("list", "shop:app").rows == [["id", "workflow", "status", "created", "ended"]]
     for number in (1, 2):
-        shell.output("start", "shop:app", "total", json.dumps({"a": number}), "--id", f"t-{number}")
-    shell.output("start", "shop:app", "nap", '{"seconds": 9}', "--id", "n-1")
+        prompt("start", "shop:app", "total", json.dumps({"a": number}), "--id", f"t-{number}")
+    prompt("start", "shop:app", "nap", '{"seconds": 9}', "--id", "n-1")
 
     def ids(*options: str) -> list[str]:
-        return [row[0] for row in rows(shell.output("list", "shop:app", *options))[1:]]
+        return [row[0] for row in prompt("list", "shop:app", *options).rows[1:]]
 
     assert ids() == ["n-1", "t-2", "t-1"]
     assert ids("--workflow", "total") == ["t-2", "t-1"]
     assert ids("--input", "a=2") == ["t-2"]
     assert ids("--status", "completed") == []
-    page = json.loads(shell.output("list", "shop:app", "--json", "--limit", "2"))
+    page = prompt("list", "shop:app", "--json", "--limit", "2").json
     assert [one["instance_id"] for one in page["instances"]] == ["n-1", "t-2"]
     assert ids("--cursor", page["cursor"]) == ["t-1"]
 

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import json
-
-from cli.shell import Shell
+from cli.prompt import Prompt
 
 
-def test_status_makes_no_database(shell: Shell) -> None:
-    ran = shell.run("migrate", "shop:app", "--status", "--json")
-    assert ran.returncode == 1
-    assert json.loads(ran.stdout)["pending"]
-    assert not (shell.directory / "shop.db").exists()
+def test_status_makes_no_database(prompt: Prompt) -> None:
+    assert prompt("migrate", "shop:app", "--status", "--json", code=1).json["pending"]
+    assert not (prompt.directory / "shop.db").exists()
 
 
-def test_applies_once(shell: Shell) -> None:
-    pending = json.loads(shell.run("migrate", "shop:app", "--status", "--json").stdout)["pending"]
-    assert shell.output("migrate", "sqlite:///shop.db").split() == pending
-    assert json.loads(shell.output("migrate", "shop:app", "--json")) == {"applied": []}
-    assert json.loads(shell.output("migrate", "shop:app", "--status", "--json")) == {"pending": []}
+def test_applies_once(prompt: Prompt) -> None:
+    pending = prompt("migrate", "shop:app", "--status", "--json", code=1).json["pending"]
+    assert prompt("migrate", "sqlite:///shop.db").out.split() == pending
+    assert prompt("migrate", "shop:app", "--json").json == {"applied": []}
+    assert prompt("migrate", "shop:app", "--status", "--json").json == {"pending": []}
 
 
-def test_memory_has_none(shell: Shell) -> None:
-    assert shell.output("migrate", "memory://x") == ""
+def test_memory_has_none(prompt: Prompt) -> None:
+    assert prompt("migrate", "memory://x").out == ""
 
 
-def test_complaints(shell: Shell) -> None:
-    assert "sqlite" in shell.complaint(1, "migrate", "oracle://x")
-    assert "make it first" in shell.complaint(1, "migrate", "sqlite:///no/such/directory/x.db")
-    (shell.directory / "text.db").write_text("this is no database, whatever its name says\n" * 40)
-    assert "not a database" in shell.complaint(1, "migrate", "sqlite:///text.db")
+def test_complaints(prompt: Prompt) -> None:
+    assert "sqlite" in prompt.complaint(1, "migrate", "oracle://x")
+    assert "make it first" in prompt.complaint(1, "migrate", "sqlite:///no/such/directory/x.db")
+    (prompt.directory / "text.db").write_text("this is no database, whatever its name says\n" * 40)
+    assert "not a database" in prompt.complaint(1, "migrate", "sqlite:///text.db")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import json
 from decimal import Decimal
@@ -62,6 +63,14 @@ def test_unpacked_arguments_bind_like_the_given_ones(fn: Any, args: tuple[Any, .
     assert set(json.loads(text)) == set(wanted)
     assert parameters.from_data(json.loads(text)) == text
     assert list(json.loads(text)) == [name for name in parameters.names if name in wanted]
+
+
+def test_what_is_extra_is_no_parameter() -> None:
+    def fn(*, k: str, **extra: str) -> None: ...
+
+    for read in (of(fn).from_data, lambda data: of(fn).unpack(json.dumps(data))):
+        with pytest.raises(InvalidInput, match=r"^extra\.k: 'k' is a parameter of its own"):
+            read({"k": "right", "extra": {"k": "wrong"}})
 
 
 def test_text_is_an_object_by_name() -> None:
@@ -207,9 +216,14 @@ def test_local_classes() -> None:
     async def take(value: Local) -> Local:
         return value
 
-    parameters = of(take)
-    assert parameters.unpack(parameters.pack((Local(1),), {})) == ((Local(1),), {})
-    assert parameters.returns is Local
+    @functools.wraps(take)
+    async def wrapped(*args: Any) -> Any:
+        return await take(*args)
+
+    for one in (take, wrapped):
+        parameters = of(one)
+        assert parameters.unpack(parameters.pack((Local(1),), {})) == ((Local(1),), {})
+        assert parameters.returns is Local
 
 
 @given(

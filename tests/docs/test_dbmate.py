@@ -43,8 +43,10 @@ def test_either_leaves_nothing_to_do_for_the_other(tmp_path: Path) -> None:
     assert _schema(ours) == _schema(theirs) != []
 
 
-def test_a_migration_can_be_taken_back(tmp_path: Path) -> None:
+def test_migrations_can_be_taken_back(tmp_path: Path) -> None:
     database = tmp_path / "orders.db"
     _dbmate(database, "up")
-    _dbmate(database, "down")
+    for _ in sorted(Path(_FILES).glob("*.sql")):
+        assert _schema(database) != []
+        _dbmate(database, "down")
     assert _schema(database) == []

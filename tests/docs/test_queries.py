@@ -9,7 +9,7 @@ import anyio
 from attrs import frozen
 
 from docs.pages import all_blocks
-from perdure import App, Retry, activity, sleep, workflow
+from perdure import App, Retry, activity, sleep, subscribe, workflow
 
 
 @frozen
@@ -30,11 +30,18 @@ async def fulfil(order: Order) -> None:
         await sleep(3600)
 
 
+@workflow
+async def listen() -> None:
+    await subscribe("tasks", mode="competing")
+
+
 async def test_every_query_finds_something(tmp_path: Path) -> None:
     queries = all_blocks("sql")
     assert len(queries) >= 5
-    async with App(f"sqlite:///{tmp_path}/orders.db", workflows=[fulfil]) as app:
+    async with App(f"sqlite:///{tmp_path}/orders.db", workflows=[fulfil, listen]) as app:
         await (await app.start(fulfil.options(id="order-42"), Order("desk"))).result(timeout=10)
+        await (await app.start(listen)).result(timeout=10)
+        await app.publish("tasks", "nobody does it")
         failing = await app.start(fulfil, Order("lamp"))
         sleeping = await app.start(fulfil, Order("rug"))
         with anyio.fail_after(10):

@@ -42,3 +42,8 @@ def read(path: Path) -> list[Effect]:
 
 def count(path: Path, phase: str, step: str | None = None) -> int:
     return sum(effect.phase == phase and step in (None, effect.step) for effect in read(path))
+
+
+def ended(path: Path, step: str) -> set[str]:
+    """Keys of what has ended at least once: on a loaded machine a lease may be lost, and a step be repeated."""
+    return {effect.key for effect in read(path) if effect.phase == "end" and effect.step == step}

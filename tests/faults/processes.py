@@ -24,10 +24,14 @@ _TESTS = Path(__file__).parents[1]
 async def until(condition: Callable[[], object], what: str = "", *, patience: float = PATIENCE) -> None:
     """Wait for a condition. Raises AssertionError when it does not come true."""
     deadline = time.monotonic() + patience
-    while not condition():
+    while True:
+        began = time.monotonic()
+        if condition():
+            return
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {patience:g} s: {what or condition}")
-        await anyio.sleep(0.01)
+        looked = time.monotonic() - began
+        await anyio.sleep(max(0.01, 3 * looked))  # looking must not take the processor from what is looked at
 
 
 class Process:

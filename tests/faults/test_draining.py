@@ -63,16 +63,14 @@ async def test_an_activity_longer_than_the_grace_runs_again_elsewhere(tmp_path: 
     with crew(tmp_path, anyio_backend_name) as workers:
         first = workers.worker("errands", lease=_LEASE, drain=0.2, serve=True)
         async with App(workers.url, workflows=[errand], worker=False) as app:
-            handle = await app.start(errand.options(id="e"), 1.0)
+            handle = await app.start(errand.options(id="e"), 3.0)
             await until(lambda: effects.count(workers.effects, "start", "wait") == 1)
-            begun = time.monotonic()
             first.signal(signal.SIGTERM)
             assert await first.ended() == 0, first.said
-            assert time.monotonic() - begun < 0.9
             assert effects.count(workers.effects, "end", "wait") == 0
             assert Database(workers.database).kinds("e") == ["WorkflowStarted", "StepCompleted"]
             workers.worker("errands", lease=_LEASE, serve=True)
-            assert await handle.result(timeout=10) == 1.0
+            assert await handle.result(timeout=20) == 3.0
             starts = [e for e in effects.read(workers.effects) if (e.phase, e.step) == ("start", "wait")]
             assert len(starts) == 2 and len({effect.key for effect in starts}) == 1
             assert [effect.attempt for effect in starts] == [1, 1], "a shutdown is not the activity's fault"
@@ -84,6 +82,6 @@ async def test_closing_never_hangs(tmp_path: Path, anyio_backend_name: str) -> N
     """In a process of its own: a call that nobody answers could not even be cancelled."""
     with crew(tmp_path, anyio_backend_name) as workers:
         worker = workers.script("latecomer", workers.url, anyio_backend_name)
-        await until(lambda: worker.returncode is not None, "the end", patience=5)
+        await until(lambda: worker.returncode is not None, "the end", patience=30)
         assert await worker.ended() == 0, worker.said
         assert worker.lines[-1] == "closed"

@@ -39,13 +39,13 @@ async def test_an_alarm_between_an_activity_and_its_record(tmp_path: Path, monke
     async with App(f"sqlite:///{tmp_path}/perdure.db", workflows=[beside, nap]) as app:
         worker = app._resources().worker
         assert worker is not None
-        report = worker._pool._report
+        report = worker.parts.pool._report
 
         def report_and_ring(actor: Actor, event: Event | None) -> None:
             report(actor, event)
-            worker._ring(actor.id)
+            worker.parts.turnover.due(actor.id)
 
-        worker._pool._report = report_and_ring
+        worker.parts.pool._report = report_and_ring
         for _ in range(5):
             assert await (await app.start(beside, 0.01, 5, 0.001)).result(timeout=5) == 5
     assert effects.count(tmp_path / "effects", "start", "tick") == 25

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
+
+import orjson
 
 from perdure.machine.commands import Command, EndWorkflow, RecordPatch, RunActivity, StartTimer
 from perdure.machine.events import (
@@ -30,9 +32,10 @@ class Program:
         coroutine: Coroutine[Any, Any, Any] = self.make()
         return coroutine
 
-    def encode_result(self, value: Any, max_payload: int, /) -> str:
-        import orjson
+    def pack(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], max_payload: int, /) -> str:
+        return orjson.dumps({"args": args, **kwargs}).decode()
 
+    def encode_result(self, value: Any, max_payload: int, /) -> str:
         return orjson.dumps(value).decode()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"trio", "click", "rich", "pydantic", "openai", "mcp", "hypercorn", "aiosqlite", "asyncpg"}
+HEAVY = {"trio", "starlette", "click", "rich", "pydantic", "openai", "mcp", "hypercorn", "aiosqlite", "asyncpg"}
 ADAPTERS = {"perdure_adapters", "perdure_schema", "sqlite3"}
 
 

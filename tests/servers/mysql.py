@@ -55,3 +55,9 @@ def fresh_database() -> Iterator[str]:
         yield urlunsplit(urlsplit(base)._replace(path=f"/{name}"))
     finally:
         execute(base, f"drop database `{name}`")
+
+
+def wipe(url: str) -> None:
+    """Delete all rows of perdure's tables."""
+    tables = execute(url, "show tables like 'perdure\\_%'")
+    execute(url, *(f"delete from {row[0]}" for row in tables))

@@ -98,3 +98,9 @@ def fresh_database() -> Iterator[str]:
         yield urlunsplit(urlsplit(base)._replace(path=f"/{name}"))
     finally:
         execute(base, f'drop database if exists "{name}" with (force)')
+
+
+def wipe(url: str) -> None:
+    """Delete all rows of perdure's tables."""
+    tables = execute(url, "select tablename from pg_tables where tablename like 'perdure_%'")
+    execute(url, *(f"delete from {row['tablename']}" for row in tables))

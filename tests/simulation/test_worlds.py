@@ -14,15 +14,17 @@ from perdure.testing.simulation.shrinking import shrink
 from simulation.worlds import check_seed, play
 
 #: How many seeds CI tries; `just simulate` tries as many as you like.
-SEEDS = 300
+SEEDS = 150
 
 #: Seeds that found something once, and what.
 FOUND = {
-    "who has lost a partition deletes none of its requests": 260,
-    "a step's time limit does not count from a client's wrong clock": 861,
-    "a retry that comes due in a turn, after the clock was put forward, is not forgotten": 1541,
-    "a cancellation that finds nothing to interrupt does not go round for ever": 1999,
-    "a state that arrives after the end does not overwrite it": 9119,
+    "a child that ends before its parent has heard of its beginning": 2,
+    "an actor is not evicted while it starts a child": 9,
+    "a firing that loses to a cancellation is no part of the stream": 201,
+    "a step that loses to a cancellation sends nothing": 694,
+    "a cancellation comes too late for code that waits only for a child's beginning": 3919,
+    "a message that is held when its run ends is not handed on as well": 6064,
+    "what waits beside a result that brings its rows along is not lost": 98,
 }
 
 
@@ -74,6 +76,7 @@ def test_a_schedule_has_every_kind_of_fault_in_it() -> None:
         "slow",
         "silent",
         "locked",
+        "torn",
     }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,13 +16,22 @@ import pytest
 
 import perdure_schema
 from perdure.errors import StoreError, StoreUnavailable, UsageError
-from perdure.ports import STUCK, Due, Filter, Outcome, Projection
-from perdure.testing.contract import Database, StoreContract
+from perdure.ports import (
+    STUCK,
+    Filter,
+    Outcome,
+    Projection,
+)
+from perdure.testing.contract import Database, Notes, StoreContract
 from perdure.testing.contract.units import birth, event, more, own
-from perdure_adapters.mysql import MySQLStore, inbox, migrations, queries
-from perdure_adapters.mysql.connection import Connection, Result
+from perdure_adapters.mysql import (
+    MySQLStore,
+    migrations,
+)
+from perdure_adapters.mysql.migrations import _TABLE
 from servers.mysql import execute
 from stores.mysql_sessions import opened
+from stores.tables import mysql_notes
 
 ALL = [migration.version for migration in perdure_schema.migrations("mysql")]
 DBMATE = Path(sys.executable).parent / "dbmate"
@@ -29,8 +39,14 @@ DBMATE = Path(sys.executable).parent / "dbmate"
 
 class TestMySQL(StoreContract):
     @pytest.fixture
-    def database(self, mysql_url: str) -> Database:
-        return lambda service="default": MySQLStore(mysql_url, service)
+    def database(self, lasting_mysql_url: str) -> Database:
+        apart = uuid.uuid4().hex
+        return lambda service="default": MySQLStore(lasting_mysql_url, f"{service}-{apart}")
+
+    @pytest.fixture
+    def notes(self, lasting_mysql_url: str) -> Iterator[Notes]:
+        with mysql_notes(lasting_mysql_url) as notes:
+            yield notes
 
 
 class TestMySQLJudging(TestMySQL):
@@ -95,6 +111,31 @@ async def test_a_migration_that_failed_in_the_middle_goes_on(mysql_url: str) -> 
     assert execute(mysql_url, "select version from schema_migrations") == [(version,) for version in ALL]
 
 
+async def test_a_later_migration_that_failed_in_the_middle_goes_on(mysql_url: str) -> None:
+    first, second = perdure_schema.migrations("mysql")[:2]
+    up, down = _statements(second.up), _statements(second.down)
+    execute(mysql_url, *_statements(first.up), *up)
+    whole = description(mysql_url)
+    for done in range(0, len(down), 3):
+        execute(mysql_url, "select 1", *down[:done])
+        execute(mysql_url, *down)
+    for done in range(0, len(up), 5):
+        execute(mysql_url, "select 1", *up[:done])
+        execute(mysql_url, *up)
+        assert description(mysql_url) == whole
+        execute(mysql_url, *down)
+    execute(mysql_url, *up[:7])
+    execute(mysql_url, _TABLE, f"insert into schema_migrations values ('{first.version}')")
+    async with opened(mysql_url) as store:
+        assert await store.partitions(4) == 4
+    assert execute(mysql_url, "select version from schema_migrations order by 1") == [(version,) for version in ALL]
+
+
+def _statements(text: str) -> list[str]:
+    lines = [line for line in text.splitlines() if not line.startswith("--")]
+    return [one for one in "\n".join(lines).split(";") if one.strip()]
+
+
 def dbmate(url: str, *command: str) -> str:
     folder = Path(perdure_schema.__file__).parent / "mysql"
     options = ["--url", url, "--migrations-dir", str(folder), "--no-dump-schema"]
@@ -135,59 +176,6 @@ async def test_what_a_database_holds_is_known(mysql_url: str) -> None:
         assert await store._bridge.call(store._pool.run, migrations.pending) == []
         execute(mysql_url, "insert into schema_migrations values ('99991231000000')")
         assert await store._bridge.call(store._pool.run, migrations.unknown) == ["99991231000000"]
-
-
-class Explaining:
-    """Stands for a connection, and gives the plans of what is read with it."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.sql = connection.sql
-        self.plans: list[tuple[Any, ...]] = []
-
-    async def rows(self, template: str, *values: object) -> Sequence[tuple[Any, ...]]:
-        await self.run(self.sql(template, *values))
-        return await self._connection.rows(template, *values)
-
-    async def run(self, *statements: str) -> list[Result]:
-        for statement in statements:
-            if statement.startswith("select"):
-                (plan,) = await self._connection.run(f"explain {statement}")
-                self.plans += plan.rows
-        return await self._connection.run(*statements)
-
-
-async def test_questions_that_are_asked_often_use_indexes(mysql_url: str) -> None:
-    async with opened(mysql_url) as store, opened(mysql_url) as client:
-        held = await own(store)
-        units = [birth(f"i{n:04}", n % 4, held[n % 4].epoch) for n in range(500)]
-        await store.commit(units, 1)
-        await client.commit([birth(f"c{n:04}", n % 4, None) for n in range(500)], 2)
-        execute(mysql_url, "analyze table perdure_instances, perdure_events, perdure_inbox")
-        ids = [unit.instance_id for unit in units[:50]]
-        asked: list[tuple[Callable[..., Any], tuple[Any, ...], set[str]]] = [
-            (queries.due, ([0, 2], STUCK, 100, 10, None), {"perdure_instances_due"}),
-            (queries.due, ([0, 2, 3], STUCK, 100, 10, Due("i0100", 0, 0)), {"perdure_instances_due"}),
-            (queries.load, (ids,), {"PRIMARY"}),
-            (queries.ending, ("i0001",), {"PRIMARY"}),
-            (queries.history, ("i0001", None), {"PRIMARY"}),
-            (queries.find, (Filter(),), {"perdure_instances_recent"}),
-            (queries.find, (Filter(status="failed"),), {"perdure_instances_ended_badly"}),
-            (inbox.requests, ([0, 2], 10, 0), {"perdure_inbox_partition"}),
-        ]
-
-        async def explain(connection: Connection, service: str) -> None:
-            for work, args, keys in asked:
-                explaining = Explaining(connection)
-                found = await work(explaining, service, *args)
-                assert found or work is queries.find
-                for plan in explaining.plans:
-                    named = dict(zip(("id", "select", "table", "type", "possible", "key"), plan, strict=False))
-                    assert {named["key"]} == keys or named["key"] in keys, (work, plan)
-                    assert named["type"] != "ALL", (work, plan)
-                    assert work is not queries.due or "filesort" not in str(plan), plan
-
-        await store._run(explain)
 
 
 async def test_all_json_is_taken(mysql_url: str) -> None:
@@ -234,6 +222,8 @@ async def test_what_is_wrong_with_a_url_is_said_at_once(mysql_url: str) -> None:
         ("mysql://me:secret@127.0.0.1/db?sslmode=true", "'sslmode'"),
         ("mysql://me:secret@127.0.0.1/db?ssl=maybe", "unverified"),
         ("mysql://me:secret@127.0.0.1/db?ssl_ca=/no/such/file", "PEM"),
+        ("mysql://me:secret@127.0.0.1/db?session_connections=0", "from 1"),
+        ("mysql://me:secret@127.0.0.1/db?session_connections=many", "from 1"),
     ):
         with pytest.raises(UsageError, match=says) as wrong:
             MySQLStore(bad, "default")

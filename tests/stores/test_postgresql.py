@@ -2,100 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+import uuid
+from collections.abc import Iterator
 
 import anyio
 import pytest
 
 from perdure.errors import StoreError, StoreUnavailable, UsageError
-from perdure.ports import Holding, Outcome, Projection
-from perdure.testing.contract import Database, StoreContract
+from perdure.ports import Box, Holding, Mail, Outcome, Post, Projection, Publication
+from perdure.testing.contract import Database, Notes, StoreContract
 from perdure.testing.contract.units import birth, event, more, own
 from perdure_adapters.postgresql import PostgreSQLStore
 from servers.postgresql import execute
+from stores.postgresql_sessions import Session, opened, racing, waiting_for_a_lock
+from stores.tables import postgresql_notes
 
 
 class TestPostgreSQL(StoreContract):
     @pytest.fixture
-    def database(self, postgresql_url: str) -> Database:
-        return lambda service="default": PostgreSQLStore(postgresql_url, service)
+    def database(self, lasting_postgresql_url: str) -> Database:
+        apart = uuid.uuid4().hex
+        return lambda service="default": PostgreSQLStore(lasting_postgresql_url, f"{service}-{apart}")
+
+    @pytest.fixture
+    def notes(self, lasting_postgresql_url: str) -> Iterator[Notes]:
+        with postgresql_notes(lasting_postgresql_url) as notes:
+            yield notes
 
 
 class TestThroughAPooler(StoreContract):
     """Nothing prepared, no settings of sessions, nobody listens: what is left behind a PgBouncer."""
 
     @pytest.fixture
-    def database(self, postgresql_url: str) -> Database:
-        return lambda service="default": PostgreSQLStore(f"{postgresql_url}?statement_cache_size=0", service)
+    def database(self, lasting_postgresql_url: str) -> Database:
+        url, apart = f"{lasting_postgresql_url}?statement_cache_size=0", uuid.uuid4().hex
+        return lambda service="default": PostgreSQLStore(url, f"{service}-{apart}")
 
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[PostgreSQLStore]:
-    store = PostgreSQLStore(url, "default")
-    await store.open(migrate=True)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-class Session:
-    """Another client of the database, that keeps its transaction open. Each statement in the store's own way."""
-
-    def __init__(self, store: PostgreSQLStore) -> None:
-        self._store = store
-        self._steps, self._heard = anyio.create_memory_object_stream[str | None](10)
-        self._told, self._answers = anyio.create_memory_object_stream[int](10)
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[Session]:
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._run)
-            yield self
-            await self.do(None)
-        for end in (self._steps, self._heard, self._told, self._answers):
-            end.close()
-
-    async def _run(self) -> None:
-        bridge = self._store._bridge
-        assert bridge is not None
-        pool = self._store._connections._pool
-        connection = await bridge.call(pool.acquire)
-        await bridge.call(connection.execute, "begin")
-        async for statement in self._heard:
-            await bridge.call(connection.execute, statement or "commit")
-            await self._told.send(0)
-            if statement is None:
-                break
-        await bridge.call(pool.release, connection)
-
-    async def do(self, statement: str | None) -> None:
-        """None commits."""
-        await self._steps.send(statement)
-        await self._answers.receive()
-
-
-async def waiting_for_a_lock(url: str) -> None:
-    """Until somebody waits for somebody's lock in this database."""
-    sql = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-    with anyio.fail_after(5):
-        while not await anyio.to_thread.run_sync(execute, url, sql):
-            await anyio.sleep(0.01)
-
-
-async def racing(work: Callable[[], Awaitable[Any]], then: Callable[[], Awaitable[None]]) -> Any:
-    """What `work` comes to, while `then` goes on beside it."""
-    answers: list[Any] = []
-
-    async def run() -> None:
-        answers.append(await work())
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(run)
-        await then()
-    return answers[0]
+    @pytest.fixture
+    def notes(self, lasting_postgresql_url: str) -> Iterator[Notes]:
+        with postgresql_notes(lasting_postgresql_url) as notes:
+            yield notes
 
 
 THEFT = """update perdure_partitions set owner = 'thief', epoch = epoch + 1 where "partition" = 0"""
@@ -182,6 +128,89 @@ async def test_a_strangers_lock_holds_up_its_own_instance_only(postgresql_url: s
         assert [len(await store.history(id, 1)) for id in ("i", "j", "k")] == [2, 2, 2]
 
 
+async def test_a_commit_waits_for_who_takes_back_what_it_needs_and_loses(postgresql_url: str) -> None:
+    async with opened(postgresql_url) as store:
+        held = (await own(store))[0]
+        await store.commit([birth("i", 0, held.epoch), birth("j", 0, held.epoch)], 1)
+        await store.post(Mail([Post("i", "message", "1", key="k")]))
+        (request,) = await store.requests([0], 10, 0)
+        units = [more("i", held, event(2), inbox=[request.id]), more("j", held, event(2))]
+        units[0].needs = [request.id]
+        async with Session(store).open() as other:
+            await other.do("delete from perdure_inbox")
+
+            async def finish() -> None:
+                await waiting_for_a_lock(postgresql_url)
+                await other.do("commit")
+
+            outcomes = await racing(lambda: store.commit(units, 2), finish)
+        assert list(outcomes) == [Outcome.CONFLICT, Outcome.COMMITTED]
+
+
+async def test_a_publication_waits_for_a_subscriber_and_reaches_him(postgresql_url: str) -> None:
+    async with opened(postgresql_url) as store:
+        held = (await own(store))[0]
+        await store.commit([birth("i", 0, held.epoch), birth("j", 0, held.epoch)], 1)
+        await store.commit([more("j", held, event(2), box=Box(subscribed=[("c", "broadcast")]))], 2)
+        async with Session(store).open() as other:
+            await other.do("select 1 from perdure_channels where channel = 'c' for no key update")
+            await other.do("insert into perdure_subscriptions values ('default', 'c', 'i', 'broadcast')")
+
+            async def finish() -> None:
+                await waiting_for_a_lock(postgresql_url)
+                await other.do("commit")
+
+            unit = more("j", held, event(3), mail=Mail(publications=[Publication("c", "1")]))
+            outcomes = await racing(lambda: store.commit([unit], 3), finish)
+        assert list(outcomes) == [Outcome.COMMITTED]
+        assert [row.instance_id for row in await store.requests([0], 10, 0)] == ["i", "j"]
+
+
+async def test_a_subscriber_waits_for_one_of_the_other_mode_and_loses(postgresql_url: str) -> None:
+    async with opened(postgresql_url) as store:
+        held = (await own(store))[0]
+        await store.commit([birth("i", 0, held.epoch), birth("j", 0, held.epoch)], 1)
+        async with Session(store).open() as other:
+            await other.do("insert into perdure_channels values ('default', 'c', true)")
+            await other.do("insert into perdure_subscriptions values ('default', 'c', 'other', 'competing')")
+
+            async def finish() -> None:
+                await waiting_for_a_lock(postgresql_url)
+                await other.do("commit")
+
+            units = [more("i", held, event(2), box=Box(subscribed=[("c", "broadcast")])), more("j", held, event(2))]
+            outcomes = await racing(lambda: store.commit(units, 2), finish)
+        assert list(outcomes) == [Outcome.MODE_CONFLICT, Outcome.COMMITTED]
+        assert len(await store.history("i", 1)) == 1
+
+
+@pytest.mark.parametrize("options", ["", "?statement_cache_size=0"], ids=["direct", "pooler"])
+async def test_a_strangers_lock_holds_up_what_is_sent_there_only(postgresql_url: str, options: str) -> None:
+    async with opened(postgresql_url) as plain, opened(postgresql_url + options) as store:
+        held = (await own(store))[0]
+        ids = ["h", "i", "j", "k", "target"]
+        await store.commit([birth(id, 0, held.epoch, events=[event(2)]) for id in ids], 1)
+        box = Box(subscribed=[("c", "broadcast")])
+        assert list(await store.commit([more("target", held, event(3), box=box)], 2)) == [Outcome.COMMITTED]
+        mails = [
+            Mail(publications=[Publication("c", '"h"')]),
+            Mail([Post("target", "cancel", "{}")]),
+            Mail([Post("target", "message", '"j"')]),
+            Mail(publications=[Publication("d", '"k"')]),
+        ]
+        units = [more(id, held, event(3), mail=mail) for id, mail in zip(ids, mails, strict=False)]
+        units.append(more("target", held, event(4), box=Box(subscribed=[("c", "broadcast")])))
+        async with Session(plain).open() as stranger:
+            await stranger.do("select 1 from perdure_instances where id = 'target' for update")
+            await stranger.do("select 1 from perdure_channels where channel = 'c' for update")
+            outcomes = await store.commit(units, 3)
+        busy, done = Outcome.BUSY, Outcome.COMMITTED
+        assert list(outcomes) == [busy, busy, done, done, busy]
+        again = [unit for unit, outcome in zip(units, outcomes, strict=True) if outcome is busy]
+        assert set(await store.commit(again, 3)) == {done}
+        assert [row.data for row in await store.requests([0], 10, 0)] == ['"j"', "{}", '"h"']
+
+
 async def test_a_repeat_finds_what_was_written_before_the_partition_was_lost(postgresql_url: str) -> None:
     async with opened(postgresql_url) as store:
         held = (await own(store))[0]
@@ -220,64 +249,6 @@ async def test_ten_at_once_on_an_empty_database(postgresql_url: str) -> None:
         for _ in range(10):
             group.start_soon(start)
     assert counts == [8] * 10
-
-
-async def test_no_statement_grows_with_what_has_ended(postgresql_url: str) -> None:
-    """The statements are prepared while the tables are empty: that plan must do for full ones too."""
-    tuples = (
-        "select sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint as read from pg_stat_user_tables "
-        "where relname in ('perdure_events', 'perdure_instances', 'perdure_inbox')"
-    )
-
-    async def told(connection: Any) -> None:
-        await connection.execute("select pg_stat_force_next_flush()")
-        await connection.execute("select 1")
-
-    async with opened(f"{postgresql_url}?max_connections=3") as store:
-
-        async def flush() -> None:
-            """Both connections: that of the journal, and the only one of the pool."""
-            assert store._bridge is not None
-            await store._bridge.call(store._connections.run, told)
-            await store._bridge.call(store._connections.commit, told)
-
-        held = (await own(store, partitions=1))[0]
-        wakes = Projection("waiting", 500)
-
-        async def life(id: str, commit_id: int) -> None:
-            end = more(id, held, event(3), projection=Projection("completed", None, 99))
-            end.unless_cancelled = True
-            await store.commit([birth(id, 0, held.epoch)], commit_id)
-            await store.load([id])
-            await store.commit([more(id, held, event(2), projection=wakes)], commit_id + 1)
-            await store.due([0], 0, 1000, limit=100, after=None)
-            await store.requests([0], 100, 0)
-            await store.listen(id)
-            await store.commit([end], commit_id + 2)
-            await store.ending(id)
-            await store.instance(id)
-            store.unlisten(id)
-
-        async def reads(id: str) -> int:
-            await flush()
-            (before,) = await anyio.to_thread.run_sync(execute, postgresql_url, tuples)
-            await life(id, 5)
-            await flush()
-            (after,) = await anyio.to_thread.run_sync(execute, postgresql_url, tuples)
-            return int(after["read"] - before["read"])
-
-        for n in range(10):
-            await life(f"early{n}", 5)
-        few = await reads("one")
-        ended = Projection("completed", None, 99)
-        for n in range(20):
-            units = [birth(f"old{n}-{m}", 0, held.epoch, events=[event(2)]) for m in range(250)]
-            for unit in units:
-                unit.projection = ended
-            await store.commit(units, 5)
-        many = await reads("another")
-        assert few < 60, few
-        assert many <= few + 10, (few, many)
 
 
 async def test_what_is_wrong_with_a_url_is_said_at_once(postgresql_url: str) -> None:

@@ -136,4 +136,18 @@ def test_a_fake_is_told_what_to_do() -> None:
     with pytest.raises(UsageError, match="one of"):
         fake(charge, returns=1, raises=ValueError)  # type: ignore[call-overload]
     with pytest.raises(UsageError, match="@activity"):
-        fake(order, returns=1)  # type: ignore[call-overload]
+        fake("order", returns=1)  # type: ignore[call-overload]
+
+
+@workflow
+async def family(name: str) -> list[list[str]]:
+    return [await order(name), *(await gather(*[order(f"{name}{n}") for n in range(2)]))]
+
+
+async def test_a_fake_takes_a_child_s_place() -> None:
+    async with fake(order, lambda item: ["no", item]) as calls:
+        assert await run(family, "desk") == [["no", "desk"], ["no", "desk0"], ["no", "desk1"]]
+    assert sorted(call.args for call in calls) == [("desk",), ("desk0",), ("desk1",)]
+    with fake(order, raises=LookupError("sold out")), pytest.raises(WorkflowFailed) as failed:
+        await run(family, "desk")
+    assert isinstance(failed.value.error, LookupError)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perdure import UsageError, activity, activity_info, sleep, timeout, uuid4, workflow
+from perdure import UsageError, activity, activity_info, gather, sleep, spawn, timeout, uuid4, workflow
 from perdure.testing import fake, simulate
 
 paid: dict[str, int] = {}
@@ -51,6 +51,18 @@ async def counts() -> int:
     return await count()
 
 
+@workflow
+async def kid(amount: int) -> int:
+    await begin()
+    return amount
+
+
+@workflow
+async def family() -> list[int]:
+    first = await spawn(kid, 7)
+    return [*(await gather(*[kid(number) for number in range(3)])), await first.result()]
+
+
 def test_a_safe_workflow_passes() -> None:
     paid.clear()
     simulate(order, 5, seeds=30)
@@ -72,6 +84,10 @@ def test_fakes_work_in_simulations() -> None:
     with fake(count, returns=7) as calls:
         simulate(counts, seeds=3)
     assert len(calls) >= 4
+
+
+def test_a_family_is_simulated_with_its_children() -> None:
+    simulate(family, seeds=20)
 
 
 def test_only_workflows_are_simulated() -> None:

@@ -8,7 +8,7 @@ import click
 
 from perdure_adapters.cli.backend import run_async
 from perdure_adapters.cli.instance import COLUMNS, fields, row
-from perdure_adapters.cli.output import json_option, print_json, print_rows
+from perdure_adapters.cli.output import json_option, more, print_json, print_rows
 from perdure_adapters.cli.target import Client, target_argument
 
 if TYPE_CHECKING:
@@ -68,5 +68,4 @@ def list_(
         print_json({"instances": [fields(info) for info in page], "cursor": page.cursor})
         return
     print_rows(COLUMNS, [row(info) for info in page])
-    if page.cursor is not None:
-        click.echo(f"there are more: --cursor {page.cursor}", err=True)
+    more(page.cursor)

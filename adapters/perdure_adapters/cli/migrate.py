@@ -13,7 +13,7 @@ from perdure_adapters.cli.target import load_app
 
 def _url(ctx: click.Context, param: click.Parameter, value: str) -> str:
     """A database URL, as it is or as an app has it."""
-    return value if "://" in value else load_app(ctx, param, value).url
+    return value if "://" in value or ctx.resilient_parsing else load_app(ctx, param, value).url
 
 
 @click.command("migrate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -12,6 +13,8 @@ import orjson
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: Columns that are never cut: other commands ask for what is in them.
+_WHOLE = ("id", "status")
 #: How statuses look.
 _STYLES = {
     "completed": "green",
@@ -35,20 +38,22 @@ def print_json(value: Any) -> None:
 def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table on a terminal, else a line of names and a line per row, separated by tabs.
 
-    A table keeps each row on one line: the last column is cut where it does not fit.
+    A table keeps each row on one line: ids and statuses are whole, and the rest is cut where it does not fit.
     """
     if not sys.stdout.isatty():
         for row in (columns, *rows):
-            sys.stdout.write("\t".join(_field(cell) for cell in row) + "\n")
+            print_line(row)
         return
     from rich.box import SIMPLE_HEAD
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, no_wrap=column != columns[-1])
+    for place, column in enumerate(columns):
+        whole = column in _WHOLE and max([cell_len(_seen(row[place])) for row in rows], default=0)
+        table.add_column(column, no_wrap=column != columns[-1], min_width=whole or None)
     for row in rows:
         texts = [Text(_seen(cell), _STYLES.get(str(cell), "")) for cell in row]
         texts[-1].no_wrap, texts[-1].overflow = True, "ellipsis"
@@ -56,8 +61,13 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     Console().print(table)
 
 
+def print_line(row: Sequence[Any]) -> None:
+    """Cells separated by tabs."""
+    sys.stdout.write("\t".join(_field(cell) for cell in row) + "\n")
+
+
 def print_fields(fields: Mapping[str, Any]) -> None:
-    """One thing, a line per field."""
+    """One thing, a line per field; on a terminal only of those that say something."""
     if not sys.stdout.isatty():
         for name, value in fields.items():
             sys.stdout.write(f"{name}\t{_field(value)}\n")
@@ -70,8 +80,21 @@ def print_fields(fields: Mapping[str, Any]) -> None:
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for name, value in fields.items():
+        if value is None or value is False:
+            continue
         table.add_row(name, Text(_seen(value), _STYLES.get(str(value), "")))
     Console().print(table)
+
+
+def more(cursor: str | None) -> None:
+    """Say on stderr that there is another page."""
+    if cursor is not None:
+        click.echo(f"there are more: --cursor {cursor}", err=True)
+
+
+def quietly() -> contextlib.AbstractContextManager[Any]:
+    """While the user's code runs: what it prints is not what the command was asked for."""
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 def compact(value: Any) -> str:

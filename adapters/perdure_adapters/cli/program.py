@@ -13,14 +13,25 @@ from collections.abc import Sequence
 
 import click
 
+from perdure_adapters.cli.bench import bench
 from perdure_adapters.cli.cancel import cancel
+from perdure_adapters.cli.completion import completion
 from perdure_adapters.cli.demonstrate import demo
+from perdure_adapters.cli.emit import emit
 from perdure_adapters.cli.history import history
 from perdure_adapters.cli.list import list_
 from perdure_adapters.cli.migrate import migrate
+from perdure_adapters.cli.outbox import outbox
+from perdure_adapters.cli.publish import publish
+from perdure_adapters.cli.purge import purge
+from perdure_adapters.cli.retry import retry
 from perdure_adapters.cli.run import run as run_
+from perdure_adapters.cli.send import send
+from perdure_adapters.cli.serve import serve
 from perdure_adapters.cli.show import show
 from perdure_adapters.cli.start import start
+from perdure_adapters.cli.verify import verify
+from perdure_adapters.cli.why import why
 
 FAILED = 1
 USAGE = 2
@@ -48,12 +59,36 @@ def program() -> None:
     """
 
 
-for command in (demo, run_, migrate, start, list_, show, history, cancel):
+_COMMANDS = (
+    demo,
+    run_,
+    serve,
+    migrate,
+    start,
+    list_,
+    show,
+    history,
+    why,
+    cancel,
+    send,
+    publish,
+    emit,
+    outbox,
+    retry,
+    verify,
+    purge,
+    bench,
+    completion,
+)
+for command in _COMMANDS:
     program.add_command(command)
 
 
 def run(arguments: Sequence[str]) -> int:
     """The exit code of one command. Errors become one line on stderr."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # it was closed when we came
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # for as long as the process lives
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal's poor encoding is no reason to fail
@@ -72,7 +107,7 @@ def run(arguments: Sequence[str]) -> int:
         _complain(error.format_message())
         return FAILED
     except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+        return _interrupted()
     except BrokenPipeError:
         # Whoever read has what they wanted; the interpreter must not fail to flush the rest at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -87,12 +122,17 @@ def _failure(error: BaseException) -> int:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        return INTERRUPTED
+        return _interrupted()
     if not isinstance(error, PerdureError | OSError):
         traceback.print_exception(error)  # a bug, and not the user's
         return FAILED
     _complain(str(error))
     return FAILED
+
+
+def _interrupted() -> int:
+    _complain("interrupted")
+    return INTERRUPTED
 
 
 def _complain(message: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from perdure_adapters.cli.backend import run_async
+from perdure_adapters.cli.data import text_of
 from perdure_adapters.cli.output import json_option, print_json
 from perdure_adapters.cli.target import Client, target_argument
 
@@ -18,7 +19,7 @@ def _arguments(ctx: click.Context, param: click.Parameter, value: str) -> dict[s
     import orjson
 
     try:
-        arguments = orjson.loads(value)
+        arguments = orjson.loads(text_of(ctx, param, value))
     except ValueError as error:
         raise click.BadParameter(f"not JSON ({error}); give an object, like '{{\"order\": 42}}'", ctx, param) from None
     if not isinstance(arguments, dict):
@@ -35,7 +36,8 @@ def _arguments(ctx: click.Context, param: click.Parameter, value: str) -> dict[s
 def start(app: App, workflow: str, arguments: dict[str, Any], id: str | None, as_json: bool) -> None:
     """Start WORKFLOW; print the instance's id once it is durable.
 
-    JSON is an object of the workflow's arguments by name. A worker has to be running, now or later.
+    JSON is an object of the workflow's arguments by name; - reads it from stdin. A worker has to be running, now or
+    later.
     """
 
     async def go() -> str:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
+from perdure_adapters.cli.output import quietly
+
 if TYPE_CHECKING:
     from perdure import App, Handle, InstanceInfo, Workflow
 
@@ -23,16 +25,22 @@ def load_app(ctx: click.Context, param: click.Parameter, value: str) -> App:
     """The App that `shop.orders:app` names; a click callback."""
     from perdure import App
 
+    found = load_object(ctx, param, value, "App")
+    if not isinstance(found, App):
+        raise click.BadParameter(f"{value!r} is no App but of type {type(found).__name__}; name the App", ctx, param)
+    return found
+
+
+def load_object(ctx: click.Context, param: click.Parameter, value: str, what: str) -> Any:
+    """What `shop.orders:app` names; `what` it should be, for complaints."""
     module_name, colon, attribute = value.partition(":")
     if not colon or not module_name or not attribute:
-        raise click.BadParameter(f"{value!r} is not MODULE:APP, as in shop.orders:app", ctx, param)
+        raise click.BadParameter(f"{value!r} is not MODULE:{what.upper()}, as in shop.orders:app", ctx, param)
     found = _module(module_name, ctx, param)
     for name in attribute.split("."):
         if not hasattr(found, name):
-            raise click.BadParameter(f"module {module_name!r} has no {attribute!r}; name the App in it", ctx, param)
+            raise click.BadParameter(f"module {module_name!r} has no {attribute!r}; name the {what} in it", ctx, param)
         found = getattr(found, name)
-    if not isinstance(found, App):
-        raise click.BadParameter(f"{value!r} is no App but of type {type(found).__name__}; name the App", ctx, param)
     return found
 
 
@@ -41,7 +49,8 @@ def _module(name: str, ctx: click.Context, param: click.Parameter) -> Any:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        return importlib.import_module(name)
+        with quietly():
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             text = f"there is no module {error.name!r}; run perdure in the directory that holds it"
@@ -61,14 +70,25 @@ def _blame(module: str, error: BaseException) -> str:
     return f"cannot import {module!r}: {type(error).__name__}: {error}{where}; mend that first"
 
 
+def _target(ctx: click.Context, param: click.Parameter, value: str) -> App | None:
+    if ctx.resilient_parsing:
+        return None  # a shell only wants to know how the line could go on
+    return load_app(ctx, param, value)
+
+
 def target_argument(fn: F) -> F:
-    return click.argument("app", metavar="MODULE:APP", callback=load_app)(fn)
+    return click.argument("app", metavar="MODULE:APP", callback=_target)(fn)
 
 
 class Client:
     """The app, opened without a worker. By id alone it finds what the app needs a workflow's name for."""
 
     def __init__(self, app: App, *, existing: bool = True) -> None:
+        if app.url.startswith("memory:"):
+            raise click.UsageError(
+                "memory:// is the memory of one process, and this one ends now; give the app a database, as in "
+                "sqlite:///app.db"
+            )
         self.app = app.client(existing=existing)
         self._stack = AsyncExitStack()
 

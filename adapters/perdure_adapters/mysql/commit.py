@@ -7,7 +7,7 @@ one that locks and judges, one that writes what may be written, and commits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from attrs import define
 from pymysql.err import MySQLError
@@ -18,10 +18,11 @@ from perdure_adapters.mysql.connection import Connection
 from perdure_adapters.mysql.errors import AGAIN, DUPLICATE, LOCKED, code, cut
 from perdure_adapters.mysql.guards import guards
 from perdure_adapters.mysql.judging import judge
-from perdure_adapters.mysql.writing import EVENTS, INSTANCES, Statement, statements
+from perdure_adapters.mysql.sending import EVENTS, INSTANCES, SEEN, Statement
+from perdure_adapters.mysql.writing import statements
 
 #: How often a commit is tried again before what was in its way, and cannot be found, is reported.
-_TRIES = 4
+TRIES = 4
 
 
 async def commit(
@@ -30,8 +31,8 @@ async def commit(
     outcomes: dict[int, Outcome] = {}
     if not wait:
         stuck = await blocked(connection, service, units)
-        outcomes.update((place, Outcome.BUSY) for place, unit in enumerate(units) if unit.instance_id in stuck)
-    attempt = _Attempt(connection, service, commit_id, again)
+        outcomes.update((place, Outcome.BUSY) for place in _busy(units, range(len(units)), stuck))
+    attempt = Attempt(connection, service, commit_id, again)
     eager = not again  # whose outcome is in doubt has to look for itself
     tries = 0
     while len(outcomes) < len(units):
@@ -46,28 +47,37 @@ async def commit(
             await connection.rollback()  # else only the statement is undone
             if code(error) in LOCKED:
                 stuck = await blocked(connection, service, todo)
-                outcomes.update((place, Outcome.BUSY) for place in places if units[place].instance_id in stuck)
+                outcomes.update((place, Outcome.BUSY) for place in _busy(units, places, stuck))
             elif not was_eager and not attempt.may_look_again(error):
                 raise
             tries += 1
-            if tries > _TRIES:
-                if len(todo) > 1 or code(error) not in LOCKED:
+            if tries > TRIES:
+                alone = len(todo) == 1 or (todo[0].link != 0 and len({unit.link for unit in todo}) == 1)
+                if not alone or code(error) not in LOCKED:
                     raise
-                outcomes[places[0]] = Outcome.BUSY  # whatever it is that somebody has locked
+                outcomes.update((place, Outcome.BUSY) for place in places)  # whatever it is that somebody has locked
         else:
             if found is not None:
                 outcomes.update(zip(places, found, strict=True))
     return [outcomes[place] for place in range(len(units))]
 
 
+def _busy(units: Sequence[Unit], places: Iterable[int], stuck: set[str]) -> list[int]:
+    """Those that are stuck, and those linked to them."""
+    places = list(places)
+    links = {units[place].link for place in places if units[place].instance_id in stuck} - {0}
+    return [place for place in places if units[place].instance_id in stuck or units[place].link in links]
+
+
 @define
-class _Attempt:
-    """`table`: where it was writing when it failed."""
+class Attempt:
+    """`first`: what is sent in front of everything else. `table`: where it was writing when it failed."""
 
     connection: Connection
     service: str
     commit_id: int
     again: bool
+    first: Sequence[str] = ("begin",)
     table: str | None = None
 
     async def eagerly(self, units: Sequence[Unit]) -> list[Outcome] | None:
@@ -75,17 +85,17 @@ class _Attempt:
         checks = guards(self.connection, self.service, units)
         if checks is None:
             return None
-        todo = statements(self.connection, self.service, units, self.commit_id, ())
-        await self.connection.commit("begin", *checks, *(text for _, text in todo))
+        todo = statements(self.connection, self.service, units, self.commit_id)
+        await self.connection.commit(*self.first, *checks, *(text for _, text in todo))
         return [Outcome.COMMITTED] * len(units)
 
     async def judged(self, units: Sequence[Unit]) -> list[Outcome]:
         self.table = None
-        verdict = await judge(self.connection, self.service, units, self.commit_id, self.again)
+        verdict = await judge(self.connection, self.service, units, self.commit_id, self.again, self.first)
         if not verdict.todo:
             await self.connection.rollback()
             return verdict.outcomes
-        todo = statements(self.connection, self.service, verdict.todo, self.commit_id, verdict.obsolete)
+        todo = statements(self.connection, self.service, verdict.todo, self.commit_id)
         await self._write(todo)
         return verdict.outcomes
 
@@ -100,6 +110,7 @@ class _Attempt:
     def may_look_again(self, error: MySQLError) -> bool:
         """Whether the row that was there already tells how the units fare: judging then finds it.
 
-        An instance is another starter's, who was faster. Events may be this very commit's, arrived late.
+        An instance is another starter's, who was faster, and so is what was to be sent once. Events may be this
+        very commit's, arrived late.
         """
-        return code(error) == DUPLICATE and (self.table == INSTANCES or (self.table == EVENTS and self.again))
+        return code(error) == DUPLICATE and (self.table in (INSTANCES, SEEN) or (self.table == EVENTS and self.again))

@@ -7,7 +7,8 @@ out in order and stops at the first error; what has been done by then is to be r
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import aiomysql  # type: ignore[import-untyped]  # it has no types
@@ -23,16 +24,20 @@ from perdure_adapters.mysql.values import READERS, quote
 #: Seconds until a server that cannot be reached is given up.
 CONNECT_TIMEOUT = 5.0
 #: Bytes of a packet, up to which statements are put together.
-_PACKET = 1 << 20
+PACKET = 1 << 20
 
-_ISOLATION = "set session transaction isolation level read committed"
+ISOLATION = "set session transaction isolation level read committed"
+STRICT = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 #: Short waits: a stranger's lock must not stall everybody. An idle session ends, with its locks, should its
 #: process have been stopped; the pool gives up idle ones before.
-_SETTINGS = (
-    "set session sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', "
-    "time_zone = '+00:00', innodb_lock_wait_timeout = 1, lock_wait_timeout = 5, wait_timeout = 30"
+SETTINGS = (
+    f"set session sql_mode = '{STRICT}', "
+    "time_zone = '+00:00', innodb_lock_wait_timeout = 1, lock_wait_timeout = 5, wait_timeout = 30, "
+    "group_concat_max_len = 1048576"
 )
 _MARIADB_SETTINGS = "set session idle_transaction_timeout = 5"
+#: The protocol's COM_RESET_CONNECTION, which the driver does not know.
+_RESET = 0x1F
 #: The guards of a commit rest on this being an error.
 _BELOW_ZERO = "set @perdure = (select cast(count(*) as unsigned) - 1 from (select 1 as one) t where one = 2)"
 _OUT_OF_RANGE = 1690
@@ -47,16 +52,16 @@ class Result:
 
 
 class Connection:
-    """`mariadb`, or else MySQL. `stops`: numbers below 0 that cannot be are an error to it. `largest`: bytes
-    that it takes in a packet. `answered`: how many of the statements sent last were carried out. `doubt`: a
-    COMMIT got no answer.
+    """`driver`: the connection that it is. `mariadb`, or else MySQL. `stops`: numbers below 0 that cannot be are an
+    error to it. `largest`: bytes that it takes in a packet. `answered`: how many of the statements sent last were
+    carried out. `doubt`: a COMMIT got no answer.
     """
 
     def __init__(self, driver: Any) -> None:
-        self._driver = driver
+        self.driver = driver
         self.mariadb = True
         self.stops = False
-        self.largest = _PACKET
+        self.largest = PACKET
         self.answered = 0
         self.doubt = False
 
@@ -64,7 +69,7 @@ class Connection:
         """Before anything else: what server this is, and perdure's settings."""
         ((version, self.largest),) = await self.rows("select version(), @@max_allowed_packet")
         self.mariadb = _is_mariadb(version, place)
-        await self.run(_ISOLATION, _SETTINGS, *([_MARIADB_SETTINGS] if self.mariadb else []))
+        await self.run(ISOLATION, SETTINGS, *([_MARIADB_SETTINGS] if self.mariadb else []))
         try:
             await self.run(_BELOW_ZERO)
         except MySQLError as error:
@@ -80,14 +85,33 @@ class Connection:
     @property
     def usable(self) -> bool:
         """False once either side has closed it. A server that ends an idle session is heard of here first."""
-        reader, writer = self._driver._reader, self._driver._writer
+        reader, writer = self.driver._reader, self.driver._writer
         if reader is None or writer is None or writer.transport.is_closing():
             return False
         return not (reader.exception() or reader.at_eof() or reader.eof_received)
 
     @property
     def in_transaction(self) -> bool:
-        return bool(self._driver.get_transaction_status())
+        return bool(self.driver.get_transaction_status())
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether a cancellation has closed it in the middle of a statement, which may go on."""
+        return self.driver._close_reason is not None
+
+    @property
+    def number(self) -> int:
+        """The server's, for KILL."""
+        return int(self.driver.thread_id())
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """With perdure's readers, where it has others."""
+        before, self.driver.decoders = self.driver.decoders, READERS
+        try:
+            yield
+        finally:
+            self.driver.decoders = before
 
     def sql(self, template: str, *values: object) -> str:
         """The template with values for each %s; a list or tuple becomes (one, another ...)."""
@@ -124,19 +148,24 @@ class Connection:
     async def rollback(self) -> None:
         await self.run("rollback")
 
+    async def reset(self) -> None:
+        """Make the session a new one, but for its database. What is open is rolled back."""
+        await self.driver._execute_command(_RESET, b"")
+        await self.driver._read_ok_packet()
+
     async def close(self) -> None:
         """Say goodbye, and wait until the socket is closed."""
         if not self.usable:
             self.abandon()
             return
-        writer = self._driver._writer
-        await self._driver.ensure_closed()
+        writer = self.driver._writer
+        await self.driver.ensure_closed()
         if writer is not None:
             await writer.wait_closed()
 
     def abandon(self) -> None:
         """Close it without a word: nobody knows what state it is in."""
-        self._driver.close()
+        self.driver.close()
 
     def _packets(self, statements: Sequence[str]) -> list[bytes]:
         # Encoded here, and strictly: the driver would let half of a surrogate pair through as a byte.
@@ -150,7 +179,7 @@ class Connection:
                     f"a row of {len(one)} bytes is larger than max_allowed_packet ({self.largest}) of the database; "
                     "raise that, or store less: this is not retried"
                 )
-            if some and size + len(one) > min(_PACKET, self.largest - 16):
+            if some and size + len(one) > min(PACKET, self.largest - 16):
                 packets.append(b";".join(some))
                 some, size = [], 0
             some.append(one)
@@ -160,7 +189,7 @@ class Connection:
 
     async def _send(self, packet: bytes, results: list[Result]) -> None:
         # Not by a cursor: that one asks for the text of each warning, a round trip each.
-        driver = self._driver
+        driver = self.driver
         if not self.usable:  # uvloop's transports raise a RuntimeError of their own
             raise OperationalError(CR.CR_SERVER_LOST, "the connection was cut")
         await driver.query(packet)
@@ -171,41 +200,6 @@ class Connection:
             if not found.has_next:
                 return
             await driver.next_result()
-
-
-def rows(before: str, row: str, values: Sequence[Sequence[object]]) -> list[str]:
-    """Statements of many rows each."""
-    statements: list[str] = []
-    some: list[str] = []
-    size = 0
-    for one in values:
-        text = row % tuple(map(quote, one))
-        if some and (size + len(text) > _PACKET // 4 or len(some) == 500):
-            statements.append(f"{before} {', '.join(some)}")
-            some, size = [], 0
-        some.append(text)
-        size += len(text)
-    if some:
-        statements.append(f"{before} {', '.join(some)}")
-    return statements
-
-
-def joined(template: str, names: Sequence[str], rows: Sequence[Sequence[object]], *values: object) -> str:
-    """The template with rows as a derived table for {}, and values for each %s.
-
-    The first column is an id, and compared as one.
-    """
-    first = ", ".join(f"%s as {name}" for name in names)
-    other = ", ".join(["%s"] * len(names))
-    texts = [f"select _binary {first}" % tuple(map(quote, rows[0]))]
-    texts += [f"select _binary {other}" % tuple(map(quote, one)) for one in rows[1:]]
-    before, after = template.split("{}")
-    return f"{before}({' union all '.join(texts)}){after % tuple(map(quote, values))}"
-
-
-def chunks(values: Sequence[Any], size: int = 250) -> list[Sequence[Any]]:
-    """Not too many at once: the time an optimizer takes grows faster than a list."""
-    return [values[start : start + size] for start in range(0, len(values), size)]
 
 
 async def connect(target: Target) -> Connection:

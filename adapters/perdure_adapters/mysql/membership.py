@@ -12,8 +12,9 @@ import orjson
 from pymysql.err import MySQLError
 
 from perdure.ports import Census, Holding, Member
-from perdure_adapters.mysql.connection import Connection, Result, rows
+from perdure_adapters.mysql.connection import Connection, Result
 from perdure_adapters.mysql.errors import DUPLICATE, LOCKED, code
+from perdure_adapters.mysql.lists import rows
 from perdure_adapters.mysql.queries import SNAPSHOT
 
 _LEASE = "timestampadd(microsecond, %s, now(6))"

@@ -7,16 +7,22 @@ from typing import Any
 
 import orjson
 
-from perdure.ports import Due, EventRow, Filter, InstanceRow, Stored
-from perdure_adapters.mysql.connection import Connection, Result, chunks
+from perdure.ports import Due, EventRow, Filter, InstanceRow, Request, Stored
+from perdure_adapters.mysql.connection import Connection, Result
+from perdure_adapters.mysql.lists import chunks
 from perdure_adapters.mysql.values import latest, quote, stamp
 
 _INSTANCE = (
     "i.id, i.workflow, i.version, i.`partition`, i.run, i.status, i.wake_at, i.cancel_requested, i.created_at, "
-    "i.ended_at, i.error"
+    "i.ended_at, i.error, i.parent, i.`undo`"
 )
-_WIDTH = 11
+_WIDTH = 13
 _EVENT = "e.seq, e.kind, e.command, e.name, e.at, e.data"
+REQUEST = "id, `partition`, instance_id, kind, data, channel, queued"
+_HELD = (
+    f"select {REQUEST} from perdure_inbox force index (perdure_inbox_held) "
+    "where service = %s and instance_id in %s and held = 1"
+)
 _STREAM = (
     "perdure_instances i straight_join perdure_events e "
     "on e.service = i.service and e.instance_id = i.id and e.run = i.run"
@@ -70,6 +76,8 @@ async def find(connection: Connection, service: str, filter: Filter) -> list[Ins
     if filter.status is not None:
         where.append("i.status = %s")
         values.append(filter.status)
+    if filter.live:
+        where.append("i.ended_at is null")
     for path, wanted in (filter.input or {}).items():
         where.append(_INPUT)
         values += [_path(path), wanted]
@@ -101,18 +109,31 @@ async def load(connection: Connection, service: str, ids: Sequence[str]) -> list
         return []
     instances: list[str] = []
     events: list[str] = []
+    held: list[str] = []
     where = "where i.service = %s and i.id in %s"
     for some in chunks(ids):
         instances.append(connection.sql(f"select {_INSTANCE} from perdure_instances i {where}", service, some))
         events.append(connection.sql(f"select i.id, {_EVENT} from {_STREAM} {where}", service, some))
-    results = await connection.run(*SNAPSHOT, *instances, *events, "commit")
+        held.append(connection.sql(_HELD, service, some))
+    results = await connection.run(*SNAPSHOT, *instances, *events, *held, "commit")
     results = results[len(SNAPSHOT) : -1]
+    count = len(instances)
     streams: dict[str, list[EventRow]] = {}
-    for id, *event in _rows(results[len(instances) :]):
+    for id, *event in _rows(results[count : 2 * count]):
         streams.setdefault(id, []).append(tuple(event))
     for stream in streams.values():
         stream.sort(key=_seq)  # mostly they are in order: cheaper here than there
-    return [Stored(InstanceRow(*row), streams.get(row[0], [])) for row in _rows(results[: len(instances)])]
+    requests: dict[str, list[Request]] = {}
+    for row in sorted(_rows(results[2 * count :])):
+        requests.setdefault(row[2], []).append(request(row))
+    return [
+        Stored(InstanceRow(*row), streams.get(row[0], []), requests.get(row[0], [])) for row in _rows(results[:count])
+    ]
+
+
+def request(row: Sequence[Any]) -> Request:
+    id, partition, instance_id, kind, data, channel, queued = row
+    return Request(id, partition, instance_id, kind, data, channel, bool(queued))
 
 
 def _rows(results: Sequence[Result]) -> list[tuple[Any, ...]]:

@@ -6,13 +6,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from perdure.errors import StoreUnavailable
-from perdure.ports import Census, Outcome, Unit, Watcher
+from perdure.ports import Census, Guest, Outcome, Transaction, Unit, Watcher
 from perdure_adapters.bridge import Bridge, bridge
-from perdure_adapters.mysql import inbox, membership, migrations, queries
+from perdure_adapters.mysql import (
+    arrivals,
+    cleaning,
+    inbox,
+    letters,
+    mailing,
+    membership,
+    migrations,
+    outboxes,
+    queries,
+)
 from perdure_adapters.mysql.commit import commit
 from perdure_adapters.mysql.looking import look
 from perdure_adapters.mysql.pool import TIME_LIMIT, Pool
+from perdure_adapters.mysql.sessions import Sessions
 from perdure_adapters.mysql.target import parse
+from perdure_adapters.mysql.transaction import begin
 from perdure_adapters.news import News
 from perdure_adapters.polled import Polled
 from perdure_adapters.polling import Poller
@@ -23,12 +35,20 @@ class MySQLStore(Polled):
     """`mysql://user:password@host:port/database`, for MariaDB as well. The documented `perdure.ports.Store`.
 
     `?ssl=true` encrypts, and checks the server's certificate, with `?ssl_ca=file.pem` against that one;
-    `?ssl=unverified` only encrypts. `?socket=/path` is for a server on this machine.
+    `?ssl=unverified` only encrypts. `?socket=/path` is for a server on this machine. `?session_connections=10` is how
+    many more connections there may be, for activities' own transactions; who would begin another one waits.
     """
 
     inbox = inbox
+    mailing = mailing
+    arrivals = arrivals
+    outboxes = outboxes
+    letterbox = letters
+    cleaning = cleaning
     membership = membership
     queries = queries
+
+    exclusive = False
 
     def __init__(self, url: str, service: str) -> None:
         self._target = parse(url)
@@ -39,6 +59,8 @@ class MySQLStore(Polled):
         # Of their own, as neither a commit nor a renewal must wait for whatever else is slow.
         self._journal: Pool | None = None
         self._leases: Pool | None = None
+        # Others keep these for as long as they like.
+        self._sessions: Sessions | None = None
 
     async def open(self, *, migrate: bool) -> None:
         across = self._bridge = bridge()
@@ -53,7 +75,8 @@ class MySQLStore(Polled):
         await pool.run_within(None, bring_up_to_date, migrations, self._target.place, migrate)
         self._leases = Pool(self._target, size=1)
         self._journal = Pool(self._target, size=1)
-        self._journal.ready = self._leases.ready = pool.ready = True
+        self._sessions = Sessions(self._target)
+        self._sessions.ready = self._journal.ready = self._leases.ready = pool.ready = True
         if self._watcher is not None:
             news = self._news = News(self._service, self._watcher, across.tell, look)
             self._poller = Poller(lambda: pool.run(news.look), lambda: news.slowest)
@@ -68,10 +91,10 @@ class MySQLStore(Polled):
     async def _shut(self) -> None:
         if self._poller is not None:
             await self._poller.close()
-        for pool in (self._pool, self._journal, self._leases):
+        for pool in (self._sessions, self._pool, self._journal, self._leases):
             if pool is not None:
                 await pool.close()
-        self._poller = self._pool = self._journal = self._leases = self._news = None
+        self._poller = self._pool = self._journal = self._leases = self._sessions = self._news = None
 
     def watch(self, watcher: Watcher) -> None:
         self._watcher = watcher
@@ -99,6 +122,12 @@ class MySQLStore(Polled):
             raise StoreUnavailable("the database has been closed; use it inside `async with app`")
         return await across.call(pool.run, work, self._service, *args)
 
+    async def begin(self, limit: float) -> Transaction:
+        across, pool, sessions = self._bridge, self._pool, self._sessions
+        if across is None or pool is None or sessions is None:
+            raise StoreUnavailable("the database has been closed; use it inside `async with app`")
+        return await begin(across, sessions, pool, self._service, limit)
+
     async def commit(
         self, units: Sequence[Unit], commit_id: int, *, again: bool = False, wait: bool = True
     ) -> Sequence[Outcome]:
@@ -107,6 +136,9 @@ class MySQLStore(Polled):
             raise StoreUnavailable("the database has been closed; use it inside `async with app`")
         outcomes: Sequence[Outcome] = await across.call(pool.run, commit, self._service, units, commit_id, again, wait)
         return outcomes
+
+    def guest(self, connection: Any, *, blocking: bool = False) -> Guest:
+        return letters.guest(connection, self._service, self._target.place, blocking=blocking)
 
 
 async def versions(url: str, *, apply: bool) -> list[str]:

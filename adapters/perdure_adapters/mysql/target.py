@@ -15,7 +15,9 @@ _EXAMPLE = "give mysql://user:password@host:3306/database"
 
 @frozen
 class Target:
-    """Where to connect, and as whom. `tls` None: without encryption."""
+    """Where to connect, and as whom. `tls` None: without encryption. `session_connections`: how many more may be
+    open for activities' own transactions.
+    """
 
     host: str
     port: int
@@ -24,6 +26,7 @@ class Target:
     database: str
     socket: str | None = None
     tls: ssl.SSLContext | None = None
+    session_connections: int = 10
 
     @property
     def place(self) -> str:
@@ -65,12 +68,20 @@ def parse(url: str) -> Target:
         database=database,
         socket=options.pop("socket", None),
         tls=_tls(options.pop("ssl", "false"), options.pop("ssl_ca", None)),
+        session_connections=_count(options.pop("session_connections", "10")),
     )
     if options:
         raise UsageError(
-            f"the database URL has an unknown option {sorted(options)[0]!r}; there are ssl, ssl_ca and socket"
+            f"the database URL has an unknown option {sorted(options)[0]!r}; there are ssl, ssl_ca, socket and "
+            "session_connections"
         )
     return target
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise UsageError(f"?session_connections={text} in the database URL: give a whole number from 1")
+    return int(text)
 
 
 def _tls(wanted: str, ca: str | None) -> ssl.SSLContext | None:

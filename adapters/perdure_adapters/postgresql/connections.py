@@ -23,7 +23,7 @@ TIME_LIMIT = 10
 _Y2K = 946_684_800_000_000
 
 #: What giving a connection back, or parting from one, may raise: it is gone, or it does not answer.
-_GONE = (asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError, OSError, TimeoutError)
+GONE = (asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError, OSError, TimeoutError)
 
 
 async def prepare(connection: Any) -> None:
@@ -104,7 +104,7 @@ class Connections:
     async def close(self) -> None:
         """Let what is under way end, and say goodbye."""
         pool, self._pool = self._pool, None
-        with contextlib.suppress(*_GONE):
+        with contextlib.suppress(*GONE):
             async with asyncio.timeout(TIME_LIMIT):
                 while self._under_way:
                     self._ended.clear()
@@ -189,7 +189,7 @@ class Connections:
         try:
             return await self._do(connection, committing, work, *args)
         finally:
-            with contextlib.suppress(*_GONE):
+            with contextlib.suppress(*GONE):
                 await pool.release(connection)
 
     async def _do(self, connection: Any, committing: bool, work: Callable[..., Awaitable[T]], *args: Any) -> T:
@@ -202,9 +202,9 @@ class Connections:
         except BaseException as error:
             if isinstance(error, PerdureError):
                 raise
-            lost = cut(error) or _closed(connection)
+            lost = cut(error) or closed(connection)
             if lost or not isinstance(error, asyncpg.PostgresError):
-                with contextlib.suppress(*_GONE):
+                with contextlib.suppress(*GONE):
                     connection.terminate()  # who knows what it is in the middle of
             if isinstance(error, TimeoutError) and self._pool is not None:
                 await self._pool.expire_connections()  # others may be as dead, and take as long to show it
@@ -214,7 +214,7 @@ class Connections:
             raise
 
 
-def _closed(connection: Any) -> bool:
+def closed(connection: Any) -> bool:
     """Of a connection that is cut in the wrong moment the driver raises what it likes, here as well."""
     try:
         return bool(connection.is_closed())

@@ -38,6 +38,11 @@ def cut(error: BaseException) -> bool:
     return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError | EOFError)
 
 
+def passing(error: BaseException) -> bool:
+    """Whether the server says something that may pass."""
+    return state(error).startswith(_PASSING)
+
+
 def translate(
     error: Exception, place: str, *, lost: bool = False, committing: bool = False, opening: bool = False
 ) -> Exception:

@@ -11,7 +11,7 @@ import asyncpg  # type: ignore[import-untyped]  # it has no types
 
 from perdure.identity import bits
 from perdure.ports import Watcher
-from perdure_adapters.postgresql.channels import MEMBERS, channel, partition_of
+from perdure_adapters.postgresql.channels import MEMBERS, channel, letters_of, outbox_of, partition_of, queue_of
 from perdure_adapters.postgresql.connections import CONNECT_TIMEOUT
 from perdure_adapters.postgresql.target import Target
 
@@ -26,7 +26,7 @@ _LONGEST_WAIT = 2.0
 class Listener:
     """Passes on to the watcher, with `tell`, what notifications say.
 
-    `mine` is the channel of this process, on which it is told of ends that it listens for.
+    `mine` is the channel of this process, on which it is told of ends and answers that it listens for.
     """
 
     def __init__(
@@ -96,6 +96,9 @@ class Listener:
         self._tell(lambda: self._watcher.requested(None))
         self._tell(self._watcher.members_changed)
         self._tell(lambda: self._watcher.ended(None))
+        self._tell(lambda: self._watcher.queued(None))
+        self._tell(lambda: self._watcher.emitted(None))
+        self._tell(lambda: self._watcher.lettered(None))
 
     def _of_service(self, connection: Any, pid: int, channel: str, said: str) -> None:
         if said == MEMBERS:
@@ -104,6 +107,15 @@ class Listener:
         partition = partition_of(said)
         if partition is not None:
             self._tell(lambda: self._watcher.requested(partition))
+        queue = queue_of(said)
+        if queue is not None:
+            self._tell(lambda: self._watcher.queued(queue))
+        outbox = outbox_of(said)
+        if outbox is not None:
+            self._tell(lambda: self._watcher.emitted(outbox))
+        addressed = letters_of(said)
+        if addressed is not None:
+            self._tell(lambda: self._watcher.lettered(addressed))
 
     def _of_process(self, connection: Any, pid: int, channel: str, said: str) -> None:
         self._tell(lambda: self._watcher.ended(said))

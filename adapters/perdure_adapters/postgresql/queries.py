@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from perdure.ports import Due, EventRow, Filter, InstanceRow, Stored
+from perdure.ports import Due, EventRow, Filter, InstanceRow, Request, Stored
 
 _INSTANCE = (
     'i.id, i.workflow, i.version, i."partition", i.run, i.status, i.wake_at, i.cancel_requested, i.created_at, '
-    "i.ended_at, i.error"
+    "i.ended_at, i.error, i.parent, i.undo"
 )
+_COLUMNS = 13
 _EVENT = "e.seq, e.kind, e.command, e.name, e.at, e.data"
 
 _ONE = f"select {_INSTANCE} from perdure_instances i where i.service = $1 and i.id = $2"
@@ -33,7 +34,9 @@ where i.service = $1 and i.id = $2
 # Lateral, and with an offset, which the planner cannot see through: each row is gone to by its key, even
 # under a plan that was made when the table was so small that reading it whole looked cheaper.
 _LOAD = f"""
-select {_INSTANCE} from unnest($2::text[]) as w (id)
+select {_INSTANCE},
+  (select 1 from perdure_inbox b where b.service = $1 and b.instance_id = i.id and b.held limit 1) as holds
+from unnest($2::text[]) as w (id)
 cross join lateral (select * from perdure_instances i where i.service = $1 and i.id = w.id offset 0) i
 """
 
@@ -43,6 +46,15 @@ cross join lateral (
   select * from perdure_events e where e.service = $1 and e.instance_id = w.id and e.run = w.run order by e.seq offset 0
 ) e
 order by w.id, e.seq
+"""
+
+_HELD = """
+select b.* from unnest($2::text[]) as w (id)
+cross join lateral (
+  select b.id, b."partition", b.instance_id, b.kind, b.data, b.channel, b.queued from perdure_inbox b
+  where b.service = $1 and b.instance_id = w.id and b.held offset 0
+) b
+order by b.id
 """
 
 # Partition by partition, as the index is ordered: so a page costs what it holds, however much is due.
@@ -72,8 +84,8 @@ async def ending(connection: Any, service: str, instance_id: str) -> tuple[Insta
     if row is None:
         return None
     values = tuple(row)
-    last: Any = values[11:]
-    return InstanceRow(*values[:11]), last
+    last: Any = values[_COLUMNS:]
+    return InstanceRow(*values[:_COLUMNS]), last
 
 
 async def find(connection: Any, service: str, filter: Filter) -> list[InstanceRow]:
@@ -90,6 +102,8 @@ async def find(connection: Any, service: str, filter: Filter) -> list[InstanceRo
         where.append(f"i.status = {given(filter.status)}")
         if filter.status in ("failed", "cancelled", "compensating", "stuck"):
             where.append("i.status in ('failed', 'cancelled', 'compensating', 'stuck')")  # so its index fits
+    if filter.live:
+        where.append("i.ended_at is null")
     for path, wanted in (filter.input or {}).items():
         where.append(f"(e.data #> {given(['input', *path.split('.')])}::text[])::text = {given(wanted)}")
     if filter.after is not None:
@@ -108,14 +122,20 @@ async def find(connection: Any, service: str, filter: Filter) -> list[InstanceRo
 
 
 async def load(connection: Any, service: str, ids: Sequence[str]) -> list[Stored]:
-    """One consistent look at the instances and their streams."""
+    """One consistent look at the instances and their streams, and what they hold."""
     async with connection.transaction(isolation="repeatable_read" if not connection.is_in_transaction() else None):
-        rows = [InstanceRow(*row) for row in await connection.fetch(_LOAD, service, list(ids))]
+        found = [tuple(row) for row in await connection.fetch(_LOAD, service, list(ids))]
+        rows = [InstanceRow(*row[:_COLUMNS]) for row in found]
         events = await connection.fetch(_STREAMS, service, [row.id for row in rows], [row.run for row in rows])
+        holders = [row[0] for row in found if row[_COLUMNS]]
+        requests = await connection.fetch(_HELD, service, holders) if holders else ()
+    held: dict[str, list[Request]] = {}
+    for request in requests:
+        held.setdefault(request["instance_id"], []).append(Request(*request))
     streams: dict[str, list[EventRow]] = {
         id: [tuple(event)[1:] for event in some] for id, some in groupby(events, lambda event: event[0])
     }
-    return [Stored(row, streams.get(row.id, [])) for row in rows]
+    return [Stored(row, streams.get(row.id, []), held.get(row.id, ())) for row in rows]
 
 
 async def due(

@@ -6,26 +6,41 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from perdure.errors import StoreUnavailable
-from perdure.ports import Census, Outcome, Unit, Watcher
+from perdure.ports import Census, Guest, Outcome, Post, Transaction, Unit, Watcher
 from perdure_adapters.bridge import Bridge, bridge
 from perdure_adapters.news import News
 from perdure_adapters.polled import Polled
 from perdure_adapters.polling import Poller
-from perdure_adapters.postgresql import inbox, membership, migrations, queries
+from perdure_adapters.postgresql import (
+    arrivals,
+    cleaning,
+    inbox,
+    letters,
+    mailing,
+    membership,
+    migrations,
+    outboxes,
+    queries,
+)
 from perdure_adapters.postgresql.commit import commit
 from perdure_adapters.postgresql.connections import TIME_LIMIT, Connections
 from perdure_adapters.postgresql.listener import Listener
 from perdure_adapters.postgresql.looking import look
+from perdure_adapters.postgresql.sessions import Sessions
 from perdure_adapters.postgresql.target import parse
+from perdure_adapters.postgresql.transaction import PostgreSQLTransaction
 from perdure_adapters.upkeep import bring_up_to_date
 
-#: How many listeners an instance's row remembers: the latest ones.
+#: How many listeners an instance's row remembers, and a question's: the latest ones.
 _LISTENERS = 64
 
-_LISTEN = f"""
-update perdure_instances
+_NEWCOMER = f"""
 set listeners = (array_append(listeners, $3))[greatest(1, coalesce(cardinality(listeners), 0) - {_LISTENERS - 2}):]
-where service = $1 and id = $2 and ended_at is null and $3 <> all(coalesce(listeners, '{{}}'))
+where service = $1 and id = $2 and $3 <> all(coalesce(listeners, '{{}}'))"""
+
+_LISTEN = f"""
+with question as (update perdure_asks {_NEWCOMER} and answer is null)
+update perdure_instances {_NEWCOMER} and ended_at is null
 """
 
 
@@ -34,10 +49,17 @@ class PostgreSQLStore(Polled):
 
     `?statement_cache_size=0` is for a transaction pooler, such as PgBouncer, in between: then nothing
     is prepared, and nobody listens but looks. `?max_connections=6` is how many connections it may open, beside
-    the one that listens.
+    the one that listens. `?session_connections=10` is how many more for the transactions of activities; who would
+    begin another one waits for his turn.
     """
 
+    exclusive = False
     inbox = inbox
+    mailing = mailing
+    arrivals = arrivals
+    outboxes = outboxes
+    letterbox = letters
+    cleaning = cleaning
     membership = membership
     queries = queries
 
@@ -47,6 +69,7 @@ class PostgreSQLStore(Polled):
         self._watcher: Watcher | None = None
         self._bridge: Bridge | None = None
         self._connections = Connections(self._target)
+        self._sessions = Sessions(self._target)
         self._listener: Listener | None = None
         self._patience = float(TIME_LIMIT)
 
@@ -56,6 +79,7 @@ class PostgreSQLStore(Polled):
             await self._bridge.call(self._connections.open)
             await self._run(bring_up_to_date, migrations, self._target.place, migrate)
             self._connections.ready = True
+            await self._bridge.call(self._sessions.open)
             if self._watcher is not None:
                 await self._begin_to_hear(self._watcher, self._bridge)
         except BaseException:
@@ -81,6 +105,7 @@ class PostgreSQLStore(Polled):
         if self._listener is not None:
             await across.call(self._listener.close)
             self._listener = None
+        await across.call(self._sessions.close)
         await across.call(self._connections.close)
         await across.close()
 
@@ -95,6 +120,20 @@ class PostgreSQLStore(Polled):
             except BaseException:
                 self.unlisten(instance_id)
                 raise
+
+    async def ask(self, ask_id: str, post: Post, ttl: int) -> None:
+        mine = None if self._listener is None else self._listener.mine
+        await self._write(mailing.ask, ask_id, post, ttl, mine)
+
+    async def offer(self, offers: Sequence[tuple[int, Sequence[str]]]) -> Sequence[Sequence[str]]:
+        """In two transactions: those who wait are looked for once the keys can be seen by whoever comes to wait.
+
+        Else he could look for keys before they can be seen, and not be seen himself yet.
+        """
+        keys = [(number, key) for number, some in offers for key in some]
+        if keys:
+            await self.note(keys)
+        return await super().offer(offers)
 
     async def _run(self, work: Callable[..., Any], *args: Any) -> Any:
         if self._bridge is None:
@@ -124,6 +163,16 @@ class PostgreSQLStore(Polled):
         if self._bridge is None:
             raise StoreUnavailable("the database has been closed; use it inside `async with app`")
         return await self._bridge.call(self._connections.commit, commit, self._service, units, commit_id, again, wait)
+
+    async def begin(self, limit: float) -> Transaction:
+        if self._bridge is None:
+            raise StoreUnavailable("the database has been closed; use it inside `async with app`")
+        transaction = PostgreSQLTransaction(self._bridge, self._sessions, self._service)
+        await transaction.begin(limit)
+        return transaction
+
+    def guest(self, connection: Any, *, blocking: bool = False) -> Guest:
+        return letters.guest(connection, self._service, self._target.place, blocking=blocking)
 
 
 async def _listen(connection: Any, service: str, instance_id: str, channel: str) -> None:

@@ -9,16 +9,19 @@ from attrs import frozen
 
 from perdure.errors import UsageError
 
-#: Settings of perdure's own connections. The statements are few and each finds its rows by an index:
-#: planning one takes longer than running it, and a plan that was made while the tables were empty
-#: must not read them whole for ever. Short lock waits: a stranger's lock must not stall everybody.
-_SETTINGS = {
-    "application_name": "perdure",
+#: The statements are few and each finds its rows by an index: planning one takes longer than running it, and a
+#: plan that was made while the tables were empty must not read them whole for ever.
+_PLANNING = {
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+}
+#: Settings of perdure's own connections. Short lock waits: a stranger's lock must not stall everybody.
+_SETTINGS = {
+    "application_name": "perdure",
+    **_PLANNING,
     "lock_timeout": "250ms",
     "idle_in_transaction_session_timeout": "5s",
     "timezone": "UTC",
@@ -38,6 +41,7 @@ class Target:
     dsn: str
     pooled: bool
     connections: int
+    sessions: int
 
     @property
     def place(self) -> str:
@@ -61,8 +65,9 @@ def parse(url: str) -> Target:
         raise UsageError("the database URL names no database; give postgresql://user:password@host:5432/database")
     cache = _number(options.pop("statement_cache_size", "100"), "statement_cache_size", 0)
     connections = _number(options.pop("max_connections", "6"), "max_connections", 3)
+    sessions = _number(options.pop("session_connections", "10"), "session_connections", 1)
     dsn = urlunsplit(parts._replace(scheme="postgresql", query=urlencode(options)))
-    return Target(dsn, cache == 0, connections)
+    return Target(dsn, cache == 0, connections, sessions)
 
 
 def _number(text: str, name: str, least: int) -> int:
@@ -77,3 +82,16 @@ def settings(*, local: bool) -> str:
     (Sent when a session begins, they would be refused by a PgBouncer in between.)
     """
     return "; ".join(f"set {'local ' if local else ''}{name} = '{value}'" for name, value in _SETTINGS.items())
+
+
+#: From the user's statements in a transaction to perdure's: his deferred constraints are checked, and until the
+#: transaction ends nothing is left of what he may have set. In nobody's way, it may wait longer for a lock.
+HANDOVER = "; ".join(
+    (
+        "set constraints all immediate",
+        "set local role none",
+        "set local search_path to default",
+        "set local lock_timeout = '2s'",
+        *(f"set local {name} = '{value}'" for name, value in _PLANNING.items()),
+    )
+)

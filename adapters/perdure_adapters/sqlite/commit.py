@@ -12,22 +12,25 @@ from collections.abc import Sequence
 import orjson
 
 from perdure.errors import StoreUnavailable
-from perdure.ports import Outcome, Unit
+from perdure.ports import Outcome, Unit, together
+from perdure_adapters.sqlite.boxes import change, refused
 from perdure_adapters.sqlite.errors import code, translate
 from perdure_adapters.sqlite.rows import write
+from perdure_adapters.sqlite.sending import send
 
 _INSERT_EVENTS = "insert into perdure_events (service, instance_id, run, seq, kind, command, name, at, data, commit_id)"
 _INSERT_INSTANCES = (
     'insert into perdure_instances (service, id, workflow, version, "partition", run, status, wake_at, created_at, '
-    "ended_at, error)"
+    "ended_at, error, parent, undo)"
 )
 _UPDATE_INSTANCES = (
-    "update perdure_instances set status = v.column3, wake_at = v.column4, ended_at = v.column5, error = v.column6 "
-    "from ("
+    "update perdure_instances set status = v.column3, wake_at = v.column4, ended_at = v.column5, error = v.column6, "
+    "undo = coalesce(v.column7, perdure_instances.undo) from ("
 )
+_UPDATE_RUNS = "update perdure_instances set run = v.column3, undo = null from ("
+_OF_INSTANCES = ") as v where perdure_instances.service = v.column1 and perdure_instances.id = v.column2"
+_INSERT_RUNS = "insert into perdure_runs (service, instance_id, run, ended_at)"
 _INSERT_INBOX = 'insert into perdure_inbox (service, "partition", instance_id, kind, data, created_at)'
-
-_DELETE_INBOX = 'delete from perdure_inbox where service = ? and "partition" = ? and instance_id = ?'
 
 
 def commit(
@@ -35,19 +38,38 @@ def commit(
 ) -> list[Outcome]:
     connection.execute("begin immediate")
     try:
-        outcomes = _judge(connection, service, units)
-        todo = [unit for unit, outcome in zip(units, outcomes, strict=True) if outcome is Outcome.COMMITTED]
-        if again:
-            done = _written(connection, service, units, commit_id)
-            outcomes = [
-                Outcome.COMMITTED if unit.instance_id in done else outcome
-                for unit, outcome in zip(units, outcomes, strict=True)
-            ]
-            todo = [unit for unit in todo if unit.instance_id not in done]
-        _write(connection, service, todo, commit_id)
+        outcomes = settle(connection, service, units, commit_id, again)
     except BaseException:
         connection.rollback()
         raise
+    finish(connection, path)
+    return outcomes
+
+
+def settle(
+    connection: sqlite3.Connection, service: str, units: Sequence[Unit], commit_id: int, again: bool
+) -> list[Outcome]:
+    """Judge the units, and write those that are not lost: within the caller's transaction."""
+    outcomes = _judge(connection, service, units)
+    done = _written(connection, service, units, commit_id) if again else set()
+    places = [
+        place
+        for place, unit in enumerate(units)
+        if outcomes[place] is Outcome.COMMITTED and unit.instance_id not in done
+    ]
+    for loser in sorted(refused(connection, service, [units[place] for place in places]), reverse=True):
+        outcomes[places.pop(loser)] = Outcome.MODE_CONFLICT
+    for place, unit in enumerate(units):
+        if unit.instance_id in done:
+            outcomes[place] = Outcome.COMMITTED
+    outcomes = together(units, outcomes)
+    todo = [units[place] for place in places if outcomes[place] is Outcome.COMMITTED]
+    _write(connection, service, todo, commit_id)
+    return outcomes
+
+
+def finish(connection: sqlite3.Connection, path: str) -> None:
+    """COMMIT, or be rolled back."""
     try:
         connection.execute("commit")
     except sqlite3.Error as error:
@@ -57,7 +79,6 @@ def commit(
         if isinstance(failure, StoreUnavailable) and code(error) in (5, 13):  # BUSY, FULL: certainly not written
             failure.unknown = False
         raise failure from error
-    return outcomes
 
 
 def _judge(connection: sqlite3.Connection, service: str, units: Sequence[Unit]) -> list[Outcome]:
@@ -79,11 +100,19 @@ def _judge(connection: sqlite3.Connection, service: str, units: Sequence[Unit]) 
             outcomes.append(Outcome.EXISTS)
         elif unit.unless_cancelled and unit.instance_id in flagged:
             outcomes.append(Outcome.CANCEL_FIRST)
-        elif not unit.events and _gone_on(connection, service, unit):
+        elif (not unit.events and _gone_on(connection, service, unit)) or not _there(connection, unit.needs):
             outcomes.append(Outcome.CONFLICT)
         else:
             outcomes.append(Outcome.COMMITTED)
     return outcomes
+
+
+def _there(connection: sqlite3.Connection, requests: Sequence[int]) -> bool:
+    if not requests:
+        return True
+    sql = "select count(*) from perdure_inbox where id in (select value from json_each(?))"
+    count: int = connection.execute(sql, (orjson.dumps(list(requests)).decode(),)).fetchone()[0]
+    return count == len(requests)
 
 
 def _gone_on(connection: sqlite3.Connection, service: str, unit: Unit) -> bool:
@@ -127,35 +156,41 @@ def _write(connection: sqlite3.Connection, service: str, units: Sequence[Unit], 
     instances = []
     updates = []
     inbox = []
+    runs = []
     answered: list[int] = []
     for unit in units:
         for seq, kind, command, name, at, data in unit.events:
             events.append((service, unit.instance_id, unit.run, seq, kind, command, name, at, data, commit_id))
         new, state = unit.create, unit.projection
         if new is not None:
-            status, wake_at, ended_at, error = (
-                ("running", 0, None, None)
+            status, wake_at, ended_at, error, undo = (
+                ("running", 0, None, None, None)
                 if state is None
-                else (state.status, state.wake_at, state.ended_at, state.error)
+                else (state.status, state.wake_at, state.ended_at, state.error, state.undo)
             )
             row = (unit.instance_id, new.workflow, new.version, unit.partition, unit.run, status, wake_at)
-            instances.append((service, *row, new.created_at, ended_at, error))
+            instances.append((service, *row, new.created_at, ended_at, error, new.parent, undo))
             if unit.epoch is None:
                 inbox.append((service, unit.partition, unit.instance_id, "load", "{}", new.created_at))
         elif state is not None:
-            updates.append((service, unit.instance_id, state.status, state.wake_at, state.ended_at, state.error))
+            state_row = (state.status, state.wake_at, state.ended_at, state.error, state.undo)
+            updates.append((service, unit.instance_id, *state_row))
         answered.extend(unit.inbox)
-        if state is not None and state.ended_at is not None and not unit.unless_cancelled:
-            connection.execute(_DELETE_INBOX, (service, unit.partition, unit.instance_id))
+        if unit.successor is not None:
+            seq, kind, command, name, at, data = unit.successor
+            run = unit.run + 1
+            events.append((service, unit.instance_id, run, seq, kind, command, name, at, data, commit_id))
+            runs.append((service, unit.instance_id, run, at))
     write(connection, _INSERT_INSTANCES, instances)
     write(connection, _INSERT_EVENTS, events)
-    write(
-        connection,
-        _UPDATE_INSTANCES,
-        updates,
-        ") as v where perdure_instances.service = v.column1 and perdure_instances.id = v.column2",
-    )
+    write(connection, _UPDATE_INSTANCES, updates, _OF_INSTANCES)
+    write(connection, _UPDATE_RUNS, [(service, id, run) for service, id, run, _ in runs], _OF_INSTANCES)
+    write(connection, _INSERT_RUNS, [(service, id, run - 1, at) for service, id, run, at in runs])
     write(connection, _INSERT_INBOX, inbox)
     if answered:
         sql = "delete from perdure_inbox where id in (select value from json_each(?))"
         connection.execute(sql, (orjson.dumps(answered).decode(),))
+    change(connection, service, units)
+    mails = [unit.mail for unit in units if unit.mail]
+    if mails:
+        send(connection, service, mails)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from perdure.errors import Conflict, StoreError, StoreUnavailable
+from perdure.errors import Conflict, PerdureError, StoreError, StoreUnavailable
 
 #: Primary result codes that may pass: BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL.
 _PASSING = frozenset({5, 6, 7, 8, 9, 10, 13, 14, 15})
@@ -19,13 +19,17 @@ def code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
+def may_pass(error: sqlite3.Error) -> bool:
+    return code(error) in _PASSING
+
+
 def needs_reopening(error: sqlite3.Error) -> bool:
     return code(error) in _REOPEN
 
 
 def translate(error: sqlite3.Error, path: str, *, unknown: bool = False) -> StoreError:
     """`unknown`: the error came from COMMIT itself."""
-    if code(error) in _PASSING:
+    if may_pass(error):
         return StoreUnavailable(
             f"the database {path} cannot be used just now ({error}); check its disk, its permissions and who "
             "locks it: workers go on by themselves once it works again",
@@ -36,3 +40,15 @@ def translate(error: sqlite3.Error, path: str, *, unknown: bool = False) -> Stor
     if code(error) in _REFUSED:
         return StoreError(f"the database {path} refused a row ({error}); this is not retried")
     return StoreError(f"the database {path} failed: {error}; is it a perdure database, and undamaged?")
+
+
+def as_store_error(error: Exception, path: str) -> Exception:
+    """perdure's own errors as they are, and all others in its words."""
+    if isinstance(error, PerdureError):
+        return error
+    if isinstance(error, sqlite3.Error):
+        return translate(error, path)
+    if isinstance(error, MemoryError):
+        return StoreUnavailable(f"there is no memory left to use the database {path} with")
+    # A value that SQLite cannot take: a lone surrogate, a number beyond 64 bits ...
+    return StoreError(f"the database {path} cannot take this ({type(error).__name__}: {error}); this is not retried")

@@ -47,9 +47,12 @@ def census(connection: sqlite3.Connection, service: str) -> Census:
 
 
 def partitions(connection: sqlite3.Connection, service: str, wanted: int) -> int:
+    sql = "select count(*) from perdure_partitions where service = ?"
+    count: int = connection.execute(sql, (service,)).fetchone()[0]
+    if count:  # the usual case: who opens an app in the middle of a transaction of his own must not wait for that
+        return count
     with transaction(connection):
-        sql = "select count(*) from perdure_partitions where service = ?"
-        count: int = connection.execute(sql, (service,)).fetchone()[0]
+        count = connection.execute(sql, (service,)).fetchone()[0]
         if count == 0:
             connection.executemany(
                 "insert into perdure_partitions values (?, ?, null, 0)", [(service, number) for number in range(wanted)]

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 
-from perdure.ports import Due, EventRow, Filter, InstanceRow, Stored
+from perdure.ports import Due, EventRow, Filter, InstanceRow, Request, Stored
 
 _INSTANCE = (
     'i.id, i.workflow, i.version, i."partition", i.run, i.status, i.wake_at, i.cancel_requested, i.created_at, '
-    "i.ended_at, i.error"
+    "i.ended_at, i.error, i.parent, i.undo"
 )
 _EVENT = "e.seq, e.kind, e.command, e.name, e.at, e.data"
+#: In the order of `Request`.
+REQUEST = 'id, "partition", instance_id, kind, data, channel, queued'
 _IN = "(select value from json_each(?))"
 _BEHIND = "and (wake_at, id) > (?, ?)"
 
@@ -59,6 +61,8 @@ def find(connection: sqlite3.Connection, service: str, filter: Filter) -> list[I
         values.append(filter.status)
         if filter.status in ("failed", "cancelled", "compensating", "stuck"):
             where.append("i.status in ('failed', 'cancelled', 'compensating', 'stuck')")  # so its index fits
+    if filter.live:
+        where.append("i.ended_at is null")
     for path, wanted in (filter.input or {}).items():
         where.append("json_extract(e.data, '$.input') -> ? = ?")
         values += [_path(path), wanted]
@@ -84,7 +88,7 @@ def _path(dotted: str) -> str:
 
 
 def load(connection: sqlite3.Connection, service: str, ids: Sequence[str]) -> list[Stored]:
-    """One consistent look at the instances and their streams."""
+    """One consistent look at the instances, their streams, and what they hold."""
     connection.execute("begin")
     try:
         wanted = _json(ids)
@@ -95,13 +99,29 @@ def load(connection: sqlite3.Connection, service: str, ids: Sequence[str]) -> li
             f"select {_EVENT} from perdure_events e where e.service = ? and e.instance_id = ? and e.run = ? "
             "order by e.seq"
         )
+        held = _held(connection, service, wanted)
         found = []
         for row in rows:
             one = InstanceRow(*row)
-            found.append(Stored(one, connection.execute(sql, (service, one.id, one.run)).fetchall()))
+            events = connection.execute(sql, (service, one.id, one.run)).fetchall()
+            found.append(Stored(one, events, held.get(one.id, ())))
         return found
     finally:
         connection.rollback()
+
+
+def _held(connection: sqlite3.Connection, service: str, wanted: str) -> dict[str, list[Request]]:
+    found: dict[str, list[Request]] = {}
+    sql = f"select {REQUEST} from perdure_inbox where service = ? and held = 1 and instance_id in {_IN} order by id"
+    for row in connection.execute(sql, (service, wanted)):
+        one = request(row)
+        found.setdefault(one.instance_id, []).append(one)
+    return found
+
+
+def request(row: tuple[int, int, str, str, str, str, int]) -> Request:
+    id, partition, instance_id, kind, data, channel, queued = row
+    return Request(id, partition, instance_id, kind, data, channel, queued == 1)
 
 
 def due(

@@ -24,9 +24,11 @@ def _statement(before: str, columns: int, rows: int, after: str) -> str:
     return f"{before} values {', '.join([row] * rows)} {after}"
 
 
-def write(connection: sqlite3.Connection, before: str, rows: Sequence[Sequence[Any]], after: str = "") -> None:
-    """Run `before` VALUES rows `after`, as often as it takes."""
+def write(connection: sqlite3.Connection, before: str, rows: Sequence[Sequence[Any]], after: str = "") -> list[Any]:
+    """Run `before` VALUES rows `after`, as often as it takes; what it returns."""
+    found: list[Any] = []
     for start in range(0, len(rows), _CHUNK):
         some = rows[start : start + _CHUNK]
         statement = _statement(before, len(some[0]), len(some), after)
-        connection.execute(statement, list(chain.from_iterable(some)))
+        found += connection.execute(statement, list(chain.from_iterable(some)))
+    return found

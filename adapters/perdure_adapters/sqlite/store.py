@@ -1,4 +1,4 @@
-"""The SQLite store: one connection that writes, one that reads, each in a thread of its own."""
+"""The SQLite store: one connection that writes, one that reads, one for activities, each in a thread of its own."""
 
 from __future__ import annotations
 
@@ -8,11 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from perdure.errors import StoreError, UsageError
-from perdure.ports import Outcome, Unit, Watcher
+from perdure.ports import Census, Guest, Outcome, Unit, Watcher
 from perdure_adapters.facade import Facade
-from perdure_adapters.sqlite import inbox, membership, migrations, queries
+from perdure_adapters.sqlite import (
+    arrivals,
+    cleaning,
+    inbox,
+    letters,
+    mailing,
+    membership,
+    migrations,
+    outboxes,
+    queries,
+)
 from perdure_adapters.sqlite.commit import commit
 from perdure_adapters.sqlite.thread import ConnectionThread
+from perdure_adapters.sqlite.transaction import SQLiteTransaction
+from perdure_adapters.sqlite.transactions import Transactions
 from perdure_adapters.upkeep import require_none
 
 
@@ -20,8 +32,14 @@ class SQLiteStore(Facade):
     """`sqlite:///relative.db` or `sqlite:////absolute.db`. The documented `perdure.ports.Store`."""
 
     inbox = inbox
+    mailing = mailing
+    arrivals = arrivals
+    outboxes = outboxes
+    letterbox = letters
+    cleaning = cleaning
     membership = membership
     queries = queries
+    exclusive = True
 
     def __init__(self, url: str, service: str) -> None:
         self._path = _path(url)
@@ -29,6 +47,7 @@ class SQLiteStore(Facade):
         self._watcher: Watcher | None = None
         self._writer: ConnectionThread | None = None
         self._reader: ConnectionThread | None = None
+        self._transactions: Transactions | None = None
 
     async def open(self, *, migrate: bool) -> None:
         _check_place(self._path, must_exist=not migrate)
@@ -36,15 +55,18 @@ class SQLiteStore(Facade):
         try:
             await self._writer.call(_migrate if migrate else _check, self._path)
             self._reader = ConnectionThread(self._path, readonly=True)
+            self._transactions = Transactions(self._path, self._service, self._writer)
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
+        if self._transactions is not None:
+            await self._transactions.close()
         for thread in (self._reader, self._writer):
             if thread is not None:
                 await thread.close()
-        self._reader = self._writer = None
+        self._reader = self._writer = self._transactions = None
 
     def watch(self, watcher: Watcher) -> None:
         self._watcher = watcher
@@ -60,22 +82,45 @@ class SQLiteStore(Facade):
             self._watcher.requested(None)
             self._watcher.members_changed()
             self._watcher.ended(None)
+            self._watcher.queued(None)
+            self._watcher.emitted(None)
+            self._watcher.lettered(None)
 
     async def _write(self, work: Callable[..., Any], *args: Any) -> Any:
         if self._writer is None:
             raise UsageError("the store is closed; use it inside `async with app`")
         return await self._writer.call(work, self._service, *args)
 
+    async def _attend(self, work: Callable[..., Any], *args: Any) -> Any:
+        found = await self._write(work, *args)
+        if isinstance(found, Census) and self._writer is not None:
+            self._writer.shared = len(found.members) > 1
+        return found
+
     async def _read(self, work: Callable[..., Any], *args: Any) -> Any:
         if self._reader is None:
             raise UsageError("the store is closed; use it inside `async with app`")
         return await self._reader.call(work, self._service, *args)
+
+    async def census(self) -> Census:
+        """Unlike in other stores a reader's: this is not to wait for the end of a transaction."""
+        census: Census = await self._read(membership.census)
+        return census
 
     async def commit(
         self, units: Sequence[Unit], commit_id: int, *, again: bool = False, wait: bool = True
     ) -> Sequence[Outcome]:
         outcomes: Sequence[Outcome] = await self._write(commit, self._path, units, commit_id, again)
         return outcomes
+
+    async def begin(self, limit: float) -> SQLiteTransaction:
+        """SQLite does not end what is idle: `limit` is its caller's to keep."""
+        if self._transactions is None:
+            raise UsageError("the store is closed; use it inside `async with app`")
+        return await self._transactions.begin()
+
+    def guest(self, connection: Any, *, blocking: bool = False) -> Guest:
+        return letters.guest(connection, self._path, self._service, blocking=blocking)
 
 
 def _path(url: str) -> str:

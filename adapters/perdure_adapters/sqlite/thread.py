@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 import anyio
 
-from perdure.errors import PerdureError, StoreError, StoreUnavailable
-from perdure_adapters.bridge import soon
-from perdure_adapters.sqlite.errors import code, needs_reopening, translate
+from perdure.crossing import soon
+from perdure.errors import StoreError, StoreUnavailable
+from perdure_adapters.sqlite.errors import as_store_error, code, needs_reopening
+from perdure_adapters.sqlite.pause import Pause
 
 T = TypeVar("T")
 
@@ -45,6 +46,7 @@ class ConnectionThread:
         self._readonly = readonly
         self._work: queue.SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...], _Reply] | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
+        self.shared = False  # other processes write, too
         self._version = 0
         self._closed = False
         self._soon = soon()
@@ -53,8 +55,7 @@ class ConnectionThread:
 
     async def call(self, work: Callable[..., T], *args: Any) -> T:
         """Raises StoreError and its kinds. Once begun it is not cut off by a cancellation."""
-        if self._closed:
-            raise StoreUnavailable(f"the database {self._path} has been closed; use it inside `async with app`")
+        self._require_open()
         reply = _Reply()
         self._work.put((work, args, reply))
         with anyio.CancelScope(shield=True):
@@ -63,6 +64,31 @@ class ConnectionThread:
             raise reply.error
         value: T = reply.value
         return value
+
+    async def pause(self) -> Pause:
+        """Have the thread stand still, once all is done that was called for before. If this raises, it does not, or no
+        longer.
+        """
+        self._require_open()
+        pause, reply = Pause(), _Reply()
+
+        def stand(_: sqlite3.Connection) -> None:
+            self._soon(reply.ready.set)
+            pause.wait(considerate=self.shared)
+
+        self._work.put((stand, (), reply))
+        try:
+            await reply.ready.wait()
+            if reply.error is not None:
+                raise reply.error
+        except BaseException:
+            pause.end()
+            raise
+        return pause
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable(f"the database {self._path} has been closed; use it inside `async with app`")
 
     async def close(self) -> None:
         """Finish what was called for, and end."""
@@ -88,7 +114,7 @@ class ConnectionThread:
                 reply.value = work(self._connect(), *args)
             except Exception as error:
                 self._recover(error)
-                reply.error = _as_store_error(error, self._path)
+                reply.error = as_store_error(error, self._path)
             except BaseException as error:  # the caller's to handle
                 reply.error = error
             self._soon(reply.ready.set)
@@ -128,17 +154,6 @@ class ConnectionThread:
                 self._connection.execute("pragma query_only = on")
             self._version = self._connection.execute("pragma data_version").fetchone()[0]
         return self._connection
-
-
-def _as_store_error(error: Exception, path: str) -> Exception:
-    if isinstance(error, PerdureError):
-        return error
-    if isinstance(error, sqlite3.Error):
-        return translate(error, path)
-    if isinstance(error, MemoryError):
-        return StoreUnavailable(f"there is no memory left to use the database {path} with")
-    # A value that SQLite cannot take: a lone surrogate, a number beyond 64 bits ...
-    return StoreError(f"the database {path} cannot take this ({type(error).__name__}: {error}); this is not retried")
 
 
 def _write_ahead(connection: sqlite3.Connection) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import typing_extensions
 
+from perdure.codec.descriptions import NO_DEFAULT, description
 from perdure.codec.hints import class_hints, substituted
 from perdure.codec.records import Field, Instance, Named, Record, Typed
 from perdure.codec.shape import Shape
@@ -33,6 +34,8 @@ class Declared:
     hint: Any
     argument: str | None
     required: bool
+    text: str | None = None
+    default: Any = NO_DEFAULT
 
 
 def blank(cls: type, name: str) -> Record | None:
@@ -54,17 +57,20 @@ def fields(cls: type, where: str) -> list[Declared]:
     hints = {name: substituted(hint, inherited) for name, hint in hints.items()}
     if _is_typed_dict(cls):
         required: frozenset[str] = getattr(cls, "__required_keys__", frozenset())
-        return [Declared(name, hint, name, _is_required(hint, name in required)) for name, hint in hints.items()]
+        return [
+            Declared(name, hint, name, _is_required(hint, name in required), description(hint))
+            for name, hint in hints.items()
+        ]
     if issubclass(cls, tuple):
         defaults = getattr(cls, "_field_defaults", {})
-        return [Declared(name, hints.get(name, Any), name, name not in defaults) for name in _tuple_names(cls)]
+        return [_item(name, hints.get(name, Any), defaults.get(name, NO_DEFAULT)) for name in _tuple_names(cls)]
     found = [_declared(field, hints.get(field.name, field.type or Any)) for field in _kept(cls)]
     _check_constructor(cls, found, where)
     return found
 
 
 def field(found: Declared, shape: Shape) -> Field:
-    return Field(found.name, shape, found.argument, found.required)
+    return Field(found.name, shape, found.argument, found.required, found.text, found.default)
 
 
 def variables(cls: type, args: tuple[Any, ...]) -> dict[Any, Any]:
@@ -107,12 +113,32 @@ def _kept(cls: Any) -> list[Any]:
     return [field for field in dataclasses.fields(cls) if field.init or field.compare]
 
 
+def _item(name: str, hint: Any, default: Any) -> Declared:
+    return Declared(name, hint, name, default is NO_DEFAULT, description(hint), default)
+
+
 def _declared(field: Any, hint: Any) -> Declared:
     if isinstance(field, dataclasses.Field):
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        return Declared(field.name, hint, field.name if field.init else None, required and field.init)
-    required = field.default is attrs.NOTHING
-    return Declared(field.name, hint, field.alias if field.init else None, required and field.init)
+        default, factory, argument = field.default, field.default_factory, field.name
+        if default is dataclasses.MISSING:
+            default = NO_DEFAULT if factory is dataclasses.MISSING else _made(factory)
+            required = factory is dataclasses.MISSING
+        else:
+            required = False
+    else:
+        default, argument = field.default, field.alias
+        required = default is attrs.NOTHING
+        if required:
+            default = NO_DEFAULT
+        elif isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+            default = NO_DEFAULT if default.takes_self else _made(default.factory)
+    text = description(hint, field.metadata)
+    return Declared(field.name, hint, argument if field.init else None, required and field.init, text, default)
+
+
+def _made(factory: Any) -> Any:
+    """What a factory makes, if it is known to do nothing else."""
+    return factory() if factory in (list, dict, set, frozenset, tuple) else NO_DEFAULT
 
 
 def _check_constructor(cls: type, found: list[Declared], where: str) -> None:

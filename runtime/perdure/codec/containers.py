@@ -6,10 +6,14 @@ from typing import Any
 
 import orjson
 
+from perdure.codec.document import Document, Schema, row
 from perdure.codec.misfit import Misfit, key_step
 from perdure.codec.primitives import STR
 from perdure.codec.shape import Kind, Shape
 from perdure.codec.text import MAX_INT, MIN_INT, bad_int
+
+_COMPARED: frozenset[Kind] = frozenset(("null", "bool", "int", "float", "str"))
+"""Of these, JSON knows as well as Python whether two are the same."""
 
 
 class Items(Shape):
@@ -49,6 +53,12 @@ class Items(Shape):
             raise misfit.at(f"[{len(value)}]") from None
         return value if self._class is list else self._collect(value)
 
+    def schema(self, document: Document) -> Schema:
+        schema: Schema = {"type": "array", "items": self._item.schema(document)}
+        if self._unordered and document.mode == "output" and self._item.kinds <= _COMPARED:
+            schema["uniqueItems"] = True
+        return schema
+
     def _collect(self, value: list[Any]) -> Any:
         try:
             return self._class(value)
@@ -87,6 +97,9 @@ class Fixed(Shape):
         if type(data) is not list or len(data) != len(self._items):
             raise Misfit.of(f"{self.name} as a JSON array of {len(self._items)}", data)
         return tuple(self._each(data, dump=False))
+
+    def schema(self, document: Document) -> Schema:
+        return row([item.schema(document) for item in self._items])
 
     def _each(self, values: Any, *, dump: bool) -> list[Any]:
         done: list[Any] = []
@@ -135,6 +148,9 @@ class Names(Shape):
             raise misfit.at(key_step(key)) from None
         return value
 
+    def schema(self, document: Document) -> Schema:
+        return {"type": "object", "additionalProperties": self._item.schema(document)}
+
     def _refused(self, key: object) -> str:
         raise Misfit.of("str as a key", key)
 
@@ -175,6 +191,13 @@ class TextKeys(Names):
         except Misfit as misfit:
             raise misfit.at(key_step(text)) from None
         return value
+
+    def schema(self, document: Document) -> Schema:
+        names = self._key.schema(document)
+        if self._integers:
+            chosen = document.body(names).get("enum")
+            names = {"pattern": "^(0|-?[1-9][0-9]*)$"} if chosen is None else {"enum": [str(key) for key in chosen]}
+        return {**super().schema(document), "propertyNames": names}
 
     def _integer(self, text: str) -> int:
         try:
@@ -218,6 +241,11 @@ class Pairs(Names):
         except TypeError as error:  # unhashable
             raise Misfit(f"cannot be a key: {error}").at(f"[{index}]") from None
         return value
+
+    def schema(self, document: Document) -> Schema:
+        if document.mode == "strict":
+            return super().schema(document)  # is refused, like every dict
+        return {"type": "array", "items": row([self._key.schema(document), self._item.schema(document)])}
 
 
 def mapping(key: Shape, item: Shape) -> Shape:

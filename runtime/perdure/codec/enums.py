@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from enum import Enum, Flag
+from enum import KEEP, Enum, Flag
 from typing import Any
 
+from perdure.codec.document import Document, Schema, any_of, class_text, with_text
 from perdure.codec.misfit import Misfit
 from perdure.codec.primitives import INT, STR
 from perdure.codec.shape import KINDS, Shape
+from perdure.codec.text import MAX_INT, MIN_INT
+
+_TYPES: dict[type, str] = {str: "string", int: "integer", bool: "boolean"}
+_FEW = 64
+"""Up to here the numbers of a Flag are listed."""
 
 
 class Members(Shape):
@@ -35,6 +41,7 @@ class Members(Shape):
         self._kind = next(iter(values)) if self._by_value else str
         self.kinds = frozenset((KINDS[self._kind],))
         self._storable = all(INT.shared(data) or STR.shared(data) for data in self._members)
+        self._whole = chosen is None
 
     def dump(self, value: Any) -> Any:
         if type(value) is not self._class or value._name_ not in self._data:
@@ -46,6 +53,12 @@ class Members(Shape):
             return self._members[data]
         known = ", ".join(repr(name) for name in list(self._members)[:12])
         raise Misfit.of(f"{self.name}, one of {known}", data, "give one of these")
+
+    def schema(self, document: Document) -> Schema:
+        schema: Schema = {"type": _TYPES[self._kind], "enum": list(self._members)}
+        if not self._whole:
+            return schema
+        return document.define(self, self.name, lambda: {"title": self.name, **class_text(self._class), **schema})
 
     def shared(self, value: Any) -> bool:
         return self._storable and type(value) is self._class and value._name_ in self._data
@@ -74,9 +87,28 @@ class Flags(Shape):
                 value = self._class(data)
             except ValueError:
                 value = None
-            if type(value) is self._class:
+            if (
+                value is not None and type(value) is self._class and value.value == data
+            ):  # some flags leave out bits that they do not know
                 return value
         raise Misfit.of(f"{self.name} as its number", data)
+
+    def schema(self, document: Document) -> Schema:
+        return document.define(self, self.name, self._numbers)
+
+    def _numbers(self) -> Schema:
+        members = self._class.__members__
+        parts = ", ".join(f"{member.value} is {name}" for name, member in members.items())
+        schema: Schema = {"title": self.name, "type": "integer", "description": f"Any of these, added up: {parts}."}
+        schema = with_text(schema, class_text(self._class).get("description"))
+        bits = 0
+        for member in members.values():
+            bits |= member.value
+        if getattr(self._class, "_boundary_", None) is KEEP:
+            return {**schema, "minimum": MIN_INT, "maximum": MAX_INT}
+        if bits < _FEW:
+            return {**schema, "enum": [number for number in range(bits + 1) if number | bits == bits]}
+        return {**schema, "minimum": 0, "maximum": bits}
 
 
 class Literals(Shape):
@@ -99,8 +131,18 @@ class Literals(Shape):
     def load(self, data: Any) -> Any:
         return self.dump(data)
 
+    def schema(self, document: Document) -> Schema:
+        if not self._values:
+            return {"not": {}}
+        ordered = sorted((value for _, value in self._values), key=repr)
+        return any_of([_values(cls, [value for value in ordered if type(value) is cls]) for cls in self.types])
+
     def shared(self, value: Any) -> bool:
         return self._storable and self._has(value)
 
     def _has(self, value: Any) -> bool:
         return type(value) in self.types and (type(value), value) in self._values
+
+
+def _values(cls: type, values: list[Any]) -> Schema:
+    return {"type": "null"} if cls is type(None) else {"type": _TYPES[cls], "enum": values}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import typing
 from collections.abc import Callable
@@ -11,11 +12,22 @@ import typing_extensions
 
 from perdure.errors import UsageError
 
+#: What stands around a type in an annotation, and says nothing of its values.
+QUALIFIERS: tuple[Any, ...] = (
+    typing.Required,
+    typing.NotRequired,
+    typing_extensions.Required,
+    typing_extensions.NotRequired,
+    typing_extensions.ReadOnly,
+    typing.Final,
+)
+
 
 def function_hints(fn: Callable[..., Any], where: str) -> dict[str, Any]:
     """The types of a function's parameters, and of its result under "return"."""
-    names = _local_names(fn.__qualname__, getattr(fn, "__globals__", {}))
-    code, cells = getattr(fn, "__code__", None), getattr(fn, "__closure__", None)
+    inner = inspect.unwrap(fn)  # the annotations are its own, whatever decorates it
+    names = _local_names(inner.__qualname__, getattr(inner, "__globals__", {}))
+    code, cells = getattr(inner, "__code__", None), getattr(inner, "__closure__", None)
     if code is not None and cells:
         for name, cell in zip(code.co_freevars, cells, strict=True):
             try:

@@ -6,7 +6,7 @@ from typing import Any
 
 from perdure.errors import InvalidInput
 
-FIT = "give a value of the declared type, or change the annotation"
+FIT = "give a value of that type"
 
 
 class Misfit(Exception):

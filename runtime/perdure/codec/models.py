@@ -6,10 +6,12 @@ from typing import Any
 
 import orjson
 
+from perdure.codec.document import Document, Schema
 from perdure.codec.misfit import Misfit, described
 from perdure.codec.primitives import JSON
 from perdure.codec.records import Record
 from perdure.codec.shape import ALL_KINDS
+from perdure.errors import UsageError
 
 
 def is_model(cls: Any) -> bool:
@@ -67,6 +69,34 @@ class Model(Record):
             for step in reversed(first["loc"]):
                 misfit.at(f"[{step}]" if isinstance(step, int) else f".{step}")
             raise misfit from None
+
+    def schema(self, document: Document) -> Schema:
+        """As the model describes itself."""
+        writes = document.mode == "output"
+        more: dict[str, Any] = {"schema_generator": _generator()} if writes else {}
+        try:
+            schema = self._class.model_json_schema(mode="serialization" if writes else "validation", **more)
+        except Exception as error:
+            raise UsageError(
+                f"{self.name} has no JSON Schema: {_first_line(error)}; "
+                "give its fields types that pydantic can describe"
+            ) from None
+        return document.include(schema, self._class.__name__)
+
+    def body(self, document: Document) -> Schema:
+        return document.body(self.schema(document))
+
+
+def _generator() -> Any:
+    """Computed fields are not written, so they are not described."""
+    from pydantic.json_schema import GenerateJsonSchema  # is imported already: there is a model
+    from pydantic_core import PydanticOmit
+
+    class Stored(GenerateJsonSchema):
+        def computed_field_schema(self, schema: Any) -> Any:
+            raise PydanticOmit
+
+    return Stored
 
 
 def _first_line(error: BaseException) -> str:

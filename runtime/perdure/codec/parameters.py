@@ -9,8 +9,11 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
+import attrs
+
+from perdure.codec.descriptions import description
 from perdure.codec.hints import function_hints
 from perdure.codec.misfit import Misfit
 from perdure.codec.primitives import SMALL
@@ -21,6 +24,21 @@ from perdure.errors import InvalidInput, UsageError
 _KIND = inspect.Parameter
 _ROOM = 64 * SMALL
 """Enough for the few short arguments that are not measured."""
+
+
+@attrs.frozen
+class Parameter:
+    """One of a function's parameters. `sort`: "rest" is `*args`, "extra" is `**kwargs`.
+
+    `default` is `inspect.Parameter.empty` where there is none; `text` is what its annotation says about it.
+    """
+
+    name: str
+    codec: Codec
+    sort: Literal["one", "rest", "extra"]
+    required: bool
+    default: Any
+    text: str | None
 
 
 class Parameters:
@@ -50,7 +68,7 @@ class Parameters:
         self._positional = [*only, *both]
         self._only_positional = frozenset(only)
         self._only_keyword = of_kind.get(_KIND.KEYWORD_ONLY, [])
-        self._by_keyword = frozenset([*both, *self._only_keyword])
+        self.by_keyword = frozenset([*both, *self._only_keyword])
         self._rest: str | None = next(iter(of_kind.get(_KIND.VAR_POSITIONAL, [])), None)
         self._extra: str | None = next(iter(of_kind.get(_KIND.VAR_KEYWORD, [])), None)
         self._required = [
@@ -59,6 +77,21 @@ class Parameters:
             if parameter.default is _KIND.empty and name not in (self._rest, self._extra)
         ]
         self._quick = self._quick_checks()
+        self._texts = {name: description(hints.get(name)) for name in self.names}
+
+    def each(self) -> list[Parameter]:
+        """What there is to know of them, in their order."""
+        return [
+            Parameter(
+                name,
+                self._codecs[name],
+                "rest" if name == self._rest else "extra" if name == self._extra else "one",
+                name in self._required,
+                parameter.default,
+                self._texts[name],
+            )
+            for name, parameter in self._signature.parameters.items()
+        ]
 
     def pack(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, max_payload: int = MAX_PAYLOAD) -> str:
         """Raises InvalidInput naming the parameter that is missing, unknown or does not fit."""
@@ -99,7 +132,7 @@ class Parameters:
             bound[self._rest] = args[len(self._positional) :]
         extra: dict[str, Any] = {}
         for name, value in kwargs.items():
-            if name in self._by_keyword:
+            if name in self.by_keyword:
                 if name in bound:
                     raise InvalidInput(f"{name}: given twice to {self.where}; give it once")
                 bound[name] = value
@@ -153,6 +186,10 @@ class Parameters:
                 elif name == self._extra:
                     if type(item) is not dict:
                         raise Misfit.of("a dict by name", item)
+                    for key in item:
+                        if key in self.by_keyword:
+                            misfit = Misfit(f"{key!r} is a parameter of its own", "give it beside the others")
+                            raise misfit.at(f".{key}")
                     bound[name] = {key: _at(f".{key}", load, one) for key, one in item.items()}
                 else:
                     bound[name] = load(item)

@@ -5,9 +5,17 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any
 
+from perdure.codec.document import Document, Schema
 from perdure.codec.misfit import FIT, Misfit, key_step
 from perdure.codec.shape import ALL_KINDS, Kind, Shape
 from perdure.codec.text import MAX_INT, MIN_INT
+
+_SCHEMAS: dict[type, Schema] = {
+    int: {"type": "integer", "minimum": MIN_INT, "maximum": MAX_INT},
+    str: {"type": "string"},
+    bool: {"type": "boolean"},
+    type(None): {"type": "null"},
+}
 
 SMALL = 1000
 """Characters of a string that may skip the measuring of its encoded size."""
@@ -39,6 +47,9 @@ class Primitive(Shape):
 
     def shared(self, value: Any) -> bool:
         return type(value) is self._class
+
+    def schema(self, document: Document) -> Schema:
+        return dict(_SCHEMAS[self._class])
 
     def _is_kin(self, value: object) -> bool:
         return isinstance(value, self._class) and self._class is not type(None)
@@ -75,6 +86,9 @@ class Float(Primitive):
 
     def shared(self, value: Any) -> bool:
         return type(value) is float and isfinite(value)
+
+    def schema(self, document: Document) -> Schema:
+        return {"type": "number"}
 
     def _from_int(self, value: Any) -> float:
         if type(value) is not int:
@@ -113,6 +127,9 @@ class Json(Shape):
 
     def load(self, data: Any) -> Any:
         return data
+
+    def schema(self, document: Document) -> Schema:
+        return {}
 
     def _dump_items(self, value: list[Any] | tuple[Any, ...]) -> list[Any]:
         data: list[Any] = []

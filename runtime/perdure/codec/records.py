@@ -10,24 +10,33 @@ from typing import Any
 
 import attrs
 
+from perdure.codec.descriptions import NO_DEFAULT, shown_default
+from perdure.codec.document import Document, Schema, class_text, record, with_text
 from perdure.codec.misfit import Misfit, described, shown
 from perdure.codec.shape import Shape
 
 
 @attrs.frozen
 class Field:
-    """One field. `argument` is how the constructor calls it, None when it does not take it."""
+    """One field. `argument` is how the constructor calls it, None when it does not take it.
+
+    `default` is only for showing it.
+    """
 
     name: str
     shape: Shape
     argument: str | None
     required: bool
+    text: str | None = None
+    default: Any = NO_DEFAULT
 
 
 class Record(Shape):
     """Made without its fields, which `fill` gives, so that a class may contain itself."""
 
     kinds = frozenset(("object",))
+    complete = True
+    """Whether `dump` always gives all fields."""
 
     def __init__(self, cls: type, name: str, keys: frozenset[str]) -> None:
         self.name = name
@@ -43,6 +52,34 @@ class Record(Shape):
         self._fields = fields
         self._dumps = [(field.name, field.shape.dump) for field in fields]
         self._loads = [(field.name, field.argument, field.shape.load, field.required) for field in fields]
+
+    def schema(self, document: Document) -> Schema:
+        return document.define(self, self.name, lambda: self.body(document))
+
+    def tagged(self, document: Document, name: str, tag: str) -> Schema:
+        """The schema of the object with one more property, which says of which class it is."""
+        said: Schema = {"type": "string", "enum": [tag]}
+
+        def write() -> Schema:
+            body = self.body(document)
+            properties = {name: said, **body.get("properties", {})}
+            return {**body, "properties": properties, "required": [name, *body.get("required", ())]}
+
+        return document.define((self, name, tag), f"{self.name}_tagged", write)
+
+    def body(self, document: Document) -> Schema:
+        properties: dict[str, Schema] = {}
+        required: list[str] = []
+        for field in self._fields:
+            if field.argument is None and document.mode == "strict":
+                continue  # the class sets it
+            schema = with_text(field.shape.schema(document), field.text)
+            if document.mode != "output":
+                schema = {**schema, **shown_default(field.shape, field.default)}
+            properties[field.name] = schema
+            if field.required or (document.mode == "output" and self.complete):
+                required.append(field.name)
+        return record(properties, required, title=self.name, **class_text(self._class))
 
     def wrong_class(self, value: Any) -> Misfit:
         if isinstance(value, self._class):
@@ -162,6 +199,8 @@ class Named(Record):
 
 class Typed(Record):
     """A TypedDict: a plain dict, of which only the declared keys can be kept."""
+
+    complete = False
 
     def __init__(self, cls: type, name: str, keys: frozenset[str]) -> None:
         super().__init__(cls, name, keys)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, Literal, TypeAlias
 
+from perdure.codec.document import Document, Schema
+
 Kind: TypeAlias = Literal["null", "bool", "int", "float", "str", "array", "object"]
 
 KINDS: dict[type, Kind] = {
@@ -53,6 +55,10 @@ class Shape(ABC):
 
     @abstractmethod
     def load(self, data: Any) -> Any: ...
+
+    @abstractmethod
+    def schema(self, document: Document) -> Schema:
+        """JSON Schema of what `load` takes or `dump` gives, as `document.mode` says."""
 
     def shared(self, value: Any) -> bool:
         """True when the value fits, is small, can be stored, and is what decoding it would give."""

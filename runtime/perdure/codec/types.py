@@ -13,8 +13,9 @@ import typing_extensions
 
 from perdure.codec import classes
 from perdure.codec.containers import Fixed, Items, mapping
+from perdure.codec.document import Document, Schema
 from perdure.codec.enums import Flags, Literals, Members
-from perdure.codec.hints import substituted
+from perdure.codec.hints import QUALIFIERS, substituted
 from perdure.codec.models import Model, is_model
 from perdure.codec.primitives import BOOL, FLOAT, INT, JSON, NONE, STR, Primitive
 from perdure.codec.scalars import SCALARS
@@ -51,13 +52,8 @@ _MAPPINGS: tuple[Any, ...] = (dict, collections.abc.Mapping, collections.abc.Mut
 _QUALIFIERS: tuple[Any, ...] = (
     typing.Annotated,
     typing_extensions.Annotated,
-    typing.Required,
-    typing.NotRequired,
-    typing_extensions.Required,
-    typing_extensions.NotRequired,
-    typing_extensions.ReadOnly,
-    typing.Final,
     typing.ClassVar,
+    *QUALIFIERS,
 )
 _UNIONS: tuple[Any, ...] = (typing.Union, types.UnionType)
 _LITERALS: tuple[Any, ...] = (typing.Literal, typing_extensions.Literal)
@@ -96,6 +92,11 @@ class Alias(Shape):
     def load(self, data: Any) -> Any:
         assert self.target is not None
         return self.target.load(data)
+
+    def schema(self, document: Document) -> Schema:
+        target = self.target
+        assert target is not None
+        return document.define(self, self.name, lambda: target.schema(document))
 
 
 class Builder:

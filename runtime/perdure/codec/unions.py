@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from perdure.codec.document import Document, Schema, any_of, record
 from perdure.codec.enums import Literals
 from perdure.codec.misfit import Misfit
 from perdure.codec.primitives import FLOAT, NONE, Primitive
@@ -68,6 +69,18 @@ class Union(Shape):
             except Misfit:
                 return FLOAT.load(data)
         return self._load_of(candidates, data)
+
+    def schema(self, document: Document) -> Schema:
+        return any_of([self._member(member, document) for member in self.members])
+
+    def _member(self, member: Shape, document: Document) -> Schema:
+        tag = self._tags.get(member)
+        if tag is None:
+            return member.schema(document)
+        if isinstance(member, Record) and member.keys is not None:
+            return member.tagged(document, self._tag, tag)
+        said = {"type": "string", "enum": [tag]}
+        return record({self._tag: said, "value": member.schema(document)}, [self._tag, "value"])
 
     def _load_of(self, candidates: list[Shape], data: Any) -> Any:
         bare = [member for member in candidates if member in self._bare]

@@ -36,6 +36,8 @@ class ActivityCall(Coroutine[None, None, R]):
         activity = self.activity
         command = RunActivity(activity.name, activity, self.args, self.kwargs, activity.schema.result)
         command.issued_at = machine.now
+        if activity.undo is not None:
+            command.undo = activity.schema.parameters.pack(self.args, self.kwargs)
         machine.issue(command)
         yield command
         if command.error is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from attrs import frozen
 
@@ -20,6 +20,11 @@ class Plan:
     stolen: frozenset[int] = frozenset()
     excess: int = 0
     forsaken: Sequence[Holding] = ()
+
+
+def still_held(began: Mapping[int, int], now: Mapping[int, int]) -> dict[int, int]:
+    """The partitions that have been held all the time, with their epochs: not those that were lost and regained."""
+    return {partition: epoch for partition, epoch in began.items() if now.get(partition) == epoch}
 
 
 def fair_share(me: str, alive: Sequence[str], partitions: int) -> int:

@@ -37,10 +37,23 @@ class RunActivity(Command):
 
     `attempt` is the number of the next attempt, from 1; `due` the earliest time it may start and
     `issued_at` when the workflow asked, in microseconds; `interruptions` counts attempts that died
-    with their worker.
+    with their worker. `undo`: its packed arguments, if it is to be undone should the workflow fail;
+    `lost`: whether it has been run nobody knows; `compensating`: it undoes something itself.
     """
 
-    __slots__ = ("activity", "args", "attempt", "decoder", "due", "interruptions", "issued_at", "kwargs")
+    __slots__ = (
+        "activity",
+        "args",
+        "attempt",
+        "compensating",
+        "decoder",
+        "due",
+        "interruptions",
+        "issued_at",
+        "kwargs",
+        "lost",
+        "undo",
+    )
 
     kind = "activity"
 
@@ -61,6 +74,18 @@ class RunActivity(Command):
         self.interruptions = 0
         self.due = 0
         self.issued_at = 0
+        self.undo: str | None = None
+        self.lost = self.compensating = False
+
+    @property
+    def undoable(self) -> bool:
+        """What became of it has to be known, even though nobody waits for its result."""
+        return self.undo is not None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it is to be run, if it is not running."""
+        return not self.abandoned or (self.lost and self.undo is not None)
 
 
 class StartTimer(Command):
@@ -85,7 +110,7 @@ class RecordPatch(Command):
 
 
 class EndWorkflow(Command):
-    """The workflow's code is over. Exactly one of the three subclasses comes, as the last command."""
+    """The workflow's code is over. Exactly one of the subclasses comes, as the last command."""
 
     __slots__ = ()
 
@@ -112,6 +137,18 @@ class FailWorkflow(EndWorkflow):
         self.failure = failure
 
 
+class ContinueWorkflow(EndWorkflow):
+    """End this run, and begin the next one with `input`, packed arguments."""
+
+    __slots__ = ("input",)
+
+    kind = "recur"
+
+    def __init__(self, input: str) -> None:
+        super().__init__("recur")
+        self.input = input
+
+
 class CancelWorkflow(EndWorkflow):
     __slots__ = ("reason",)
 
@@ -120,3 +157,15 @@ class CancelWorkflow(EndWorkflow):
     def __init__(self, reason: str | None) -> None:
         super().__init__("cancelled")
         self.reason = reason
+
+
+class Compensate(Command):
+    """The code is over, and what it has done is to be undone. `ending` is how it is going to end."""
+
+    __slots__ = ("ending",)
+
+    kind = "compensate"
+
+    def __init__(self, ending: EndWorkflow) -> None:
+        super().__init__(ending.name)
+        self.ending = ending

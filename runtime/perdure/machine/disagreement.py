@@ -56,6 +56,18 @@ def on_result(machine: Machine, event: Answer, command: Command, invalid: Invali
     return _error(machine, event, history, f"expects another type: {invalid}", _line(machine, command))
 
 
+def on_undo(machine: Machine, name: str, input: str, invalid: InvalidInput) -> NonDeterminism:
+    """A compensation does not accept what was recorded of the activity that it undoes."""
+    head = (
+        f"workflow {machine.program.name!r}, instance {machine.instance_id!r}, run {machine.run_number}: compensation "
+        f"{name!r} cannot be called as its activity was"
+    )
+    history, code = f"arguments, and result, {_short(input)}", f"does not accept them: {invalid}"
+    return NonDeterminism(
+        f"{head}\n  history: {history}\n  code:    {code}\n{_REMEDY}", history=history, code=code, where=name
+    )
+
+
 def _error(machine: Machine, event: Event, history: str, code: str, where: str) -> NonDeterminism:
     head = (
         f"workflow {machine.program.name!r}, instance {machine.instance_id!r}, run {machine.run_number}: "

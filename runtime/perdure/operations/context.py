@@ -48,7 +48,7 @@ def activity_info() -> ActivityInfo:
     known = running_activity.get(None)
     if known is None:
         raise UsageError("perdure.activity_info works inside an activity that a workflow runs; there is none here")
-    return known()
+    return known.info()
 
 
 def patched(change: str, /) -> bool:

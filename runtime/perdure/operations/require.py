@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perdure.definitions.ambient import Outgoing, running_activity
 from perdure.errors import UsageError
 from perdure.machine.machine import Machine, current
 
@@ -12,3 +13,14 @@ def workflow_machine(operation: str) -> Machine:
     if machine is None:
         raise UsageError(f"perdure.{operation} works inside a @workflow only; there is none running here")
     return machine
+
+
+def outgoing(operation: str) -> Outgoing:
+    """Where the running activity's messages go. Raises UsageError, naming the operation, elsewhere."""
+    running = running_activity.get(None)
+    if running is None:
+        raise UsageError(
+            f"perdure.{operation} works inside a @workflow and in an activity that a workflow runs; in application "
+            "code use the app, or a handle"
+        )
+    return running.outgoing()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from types import TracebackType
 
+from perdure.definitions.deadlines import limit
 from perdure.durations import Seconds, from_datetime, microseconds, to_datetime
 from perdure.machine.commands import StartTimer
-from perdure.machine.machine import Machine
-from perdure.machine.scopes import Scope
 from perdure.operations.require import workflow_machine
 
 
@@ -41,30 +39,5 @@ def timeout(delay: Seconds | None, /) -> AbstractAsyncContextManager[None]:
 
     None sets no deadline.
     """
-    machine = workflow_machine("timeout")
-    return _Deadline(machine, None if delay is None else microseconds(delay, "timeout"))
-
-
-class _Deadline(AbstractAsyncContextManager[None]):
-    def __init__(self, machine: Machine, delay: int | None) -> None:
-        self.machine = machine
-        self.delay = delay
-
-    async def __aenter__(self) -> None:
-        machine = self.machine
-        self.task = machine.checkpoint()
-        self.scope = Scope(self.task.scope)
-        self.timer: StartTimer | None = None
-        if self.delay is not None:
-            self.timer = StartTimer("timeout", machine.now + self.delay, self.scope)
-            machine.issue(self.timer)
-        self.task.scope = self.scope
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.task.scope = self.scope.parent or self.scope
-        if self.timer is not None and not self.timer.done:
-            self.machine.drop(self.timer)
-        if self.scope.absorbs(error):
-            raise TimeoutError(f"the block took longer than its timeout of {(self.delay or 0) / 1e6:g} s") from None
+    workflow_machine("timeout")
+    return limit(delay, "the block took longer than its timeout")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any, ParamSpec, TypeVar
 
@@ -15,10 +15,12 @@ from perdure.identity import replaced, time_of_day
 from perdure.ports import Outcome, Unit
 from perdure.testing.jumping import JumpingClock
 from perdure.testing.memory import Database, MemoryStore
+from perdure.testing.memory.transaction import MemoryTransaction
 from perdure.testing.stage import Crashed, stage
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class _DyingStore(MemoryStore):
@@ -35,12 +37,21 @@ class _DyingStore(MemoryStore):
     async def commit(
         self, units: Sequence[Unit], commit_id: int, *, again: bool = False, wait: bool = True
     ) -> Sequence[Outcome]:
+        whole = super().commit
+        return await self.perhaps(units, lambda: whole(units, commit_id, again=again))
+
+    async def begin(self, limit: float) -> MemoryTransaction:
+        """Its commit is one of those that it may die at."""
+        return _DyingTransaction(self, await super().begin(limit))
+
+    async def perhaps(self, units: Sequence[Unit], commit: Callable[[], Awaitable[T]]) -> T:
+        """Commit, unless it is time to die."""
         self._commits += 1
         if self._commits != self._at:
-            return await super().commit(units, commit_id, again=again)
+            return await commit()
         self.last = units
         if not self._before:
-            await super().commit(units, commit_id, again=again)
+            await commit()
         self.crash.set()
         await anyio.sleep_forever()
         raise AssertionError("unreachable")
@@ -49,6 +60,16 @@ class _DyingStore(MemoryStore):
         if self.crash.is_set():
             raise StoreUnavailable("the process is dead")
         await super().leave(worker)
+
+
+class _DyingTransaction(MemoryTransaction):
+    def __init__(self, store: _DyingStore, whole: MemoryTransaction) -> None:
+        super().__init__(whole._database, whole._write)
+        self._store = store
+
+    async def commit(self, unit: Unit, commit_id: int) -> Outcome:
+        whole = super().commit
+        return await self._store.perhaps([unit], lambda: whole(unit, commit_id))
 
 
 @frozen

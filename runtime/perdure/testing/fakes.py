@@ -1,4 +1,4 @@
-"""Something else in an activity's place."""
+"""Something else in the place of an activity or a child."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from attrs import frozen
 
 from perdure.definitions.activity import Activity
 from perdure.definitions.ambient import stand_ins
+from perdure.definitions.workflow import Workflow
 from perdure.errors import UsageError
 
 P = ParamSpec("P")
@@ -19,7 +20,7 @@ R = TypeVar("R")
 
 @frozen
 class Call:
-    """One attempt at the activity: what it was called with."""
+    """One attempt at the activity, or one run of the child: what it was called with."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -30,16 +31,16 @@ class Fake:
 
     def __init__(
         self,
-        activity: Activity[..., Any],
+        target: Activity[..., Any] | Workflow[..., Any],
         fn: Callable[..., Any] | None,
         returns: Any,
         raises: BaseException | type[BaseException] | None,
     ) -> None:
-        if not isinstance(activity, Activity):
-            raise UsageError(f"fake() takes the place of an @activity, not of {activity!r}")
+        if not isinstance(target, Activity | Workflow):
+            raise UsageError(f"fake() takes the place of an @activity or a child's @workflow, not of {target!r}")
         if [fn is not None, returns is not ..., raises is not None].count(True) != 1:
-            raise UsageError(f"fake({activity.name}): give one of a function, returns= and raises=")
-        self._of = activity.fn
+            raise UsageError(f"fake({target.name}): give one of a function, returns= and raises=")
+        self._of = target.fn
         self._fn = fn
         self._returns = returns
         self._raises = raises
@@ -78,20 +79,22 @@ class Fake:
 
 
 @overload
-def fake(activity: Activity[P, R], fn: Callable[P, R | Awaitable[R]], /) -> Fake: ...
+def fake(target: Activity[P, R] | Workflow[P, R], fn: Callable[P, R | Awaitable[R]], /) -> Fake: ...
 @overload
-def fake(activity: Activity[..., R], /, *, returns: R) -> Fake: ...
+def fake(target: Activity[..., R] | Workflow[..., R], /, *, returns: R) -> Fake: ...
 @overload
-def fake(activity: Activity[..., Any], /, *, raises: BaseException | type[BaseException]) -> Fake: ...
 def fake(
-    activity: Any,
+    target: Activity[..., Any] | Workflow[..., Any], /, *, raises: BaseException | type[BaseException]
+) -> Fake: ...
+def fake(
+    target: Any,
     fn: Callable[..., Any] | None = None,
     /,
     *,
     returns: Any = ...,
     raises: BaseException | type[BaseException] | None = None,
 ) -> Fake:
-    """While the block runs, `activity` does something else, in every workflow of this process.
+    """While the block runs, an activity or a child does something else, in every workflow of this process.
 
     It returns `returns`, raises `raises` (an exception or its type, at every attempt), or is what
     `fn` does with the same arguments. Everything else stays: arguments and results are checked and
@@ -103,4 +106,4 @@ def fake(
 
     Raises UsageError unless exactly one of the three is given.
     """
-    return Fake(activity, fn, returns, raises)
+    return Fake(target, fn, returns, raises)

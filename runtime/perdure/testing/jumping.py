@@ -44,11 +44,11 @@ async def jump(worker: Worker, clock: JumpingClock, nothing_left: Callable[[], N
         if due is not None and waited >= due - clock.time:
             clock.time = max(due, clock.time)
             since = anyio.current_time()
-            worker.timers.poke()
+            worker.parts.timers.poke()
         for _ in range(20):  # most of what is under way takes only other tasks' turns
             await anyio.lowlevel.checkpoint()
             if worker.resting:
                 break
         else:  # an activity runs
             left = _LOOK if due is None else min(_LOOK, (due - clock.time + 1) / 1e6 - anyio.current_time() + since)
-            await worker.moved.wait_for(left)
+            await worker.parts.moved.wait_for(left)

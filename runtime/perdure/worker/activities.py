@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextvars import Context, copy_context
+from functools import partial
 from types import coroutine
 from typing import Any
 
@@ -19,45 +20,17 @@ import anyio
 from anyio import CancelScope, current_time
 from anyio.abc import TaskGroup
 
-from perdure.definitions.ambient import ActivityInfo, running_activity, stand_ins
+from perdure.definitions.ambient import running_activity, stand_ins
 from perdure.machine.commands import RunActivity
-from perdure.machine.events import Event
+from perdure.machine.events import Event, StepCancelled, StepCompleted
+from perdure.ports import Refused
 from perdure.worker.actor import Actor
 from perdure.worker.attempts import Attempts
+from perdure.worker.sessions import Sessions
+from perdure.worker.signal import Signal
+from perdure.worker.step import Step
+from perdure.worker.telling import Teller
 from perdure.worker.threads import Threads
-
-
-class Step:
-    """One attempt of one activity.
-
-    It stays among its actor's `steps` until the actor has taken note of what became of it: till
-    then the command looks unanswered, and must not be run again.
-    """
-
-    __slots__ = ("actor", "cancelled", "command", "reported", "scope")
-
-    def __init__(self, actor: Actor, command: RunActivity) -> None:
-        self.actor = actor
-        self.command = command
-        self.cancelled = False
-        self.reported = False
-        self.scope: CancelScope | None = None
-
-    def info(self) -> ActivityInfo:
-        machine = self.actor.machine
-        return ActivityInfo(
-            name=self.command.name,
-            instance_id=self.actor.id,
-            workflow=self.actor.workflow.name,
-            run=self.actor.run,
-            attempt=self.command.attempt,
-            idempotency_key=f"{machine.incarnation}-{self.actor.run}-{self.command.id}",
-        )
-
-    def cancel(self) -> None:
-        self.cancelled = True
-        if self.scope is not None:
-            self.scope.cancel()
 
 
 class ActivityPool:
@@ -74,7 +47,8 @@ class ActivityPool:
         admit: Callable[[Actor], bool],
     ) -> None:
         self._limit = limit
-        self._max_payload = max_payload
+        self.max_payload = max_payload
+        self.now = attempts.now
         self._attempts = attempts
         self._report = report
         self._admit = admit
@@ -83,6 +57,10 @@ class ActivityPool:
         self._runners = 0
         self._threads = Threads()
         self._group: TaskGroup | None = None
+        self.sessions: Sessions  # set by the worker
+        self.teller: Teller | None = None  # as well
+        self.belongings: Mapping[object, Any] = {}  # as well
+        self._freed = Signal()
         self._suspensions = 0
         self.active = 0
         self.accepting = True
@@ -90,10 +68,17 @@ class ActivityPool:
 
     def open(self, group: TaskGroup) -> None:
         self._group = group
+        group.start_soon(self._usher)
+
+    async def _usher(self) -> None:
+        """An abandoned thread ends in a callback of the loop, which can start no task: this does."""
+        while True:
+            await self._freed.wait()
+            self._wake()
 
     def submit(self, actor: Actor, command: RunActivity) -> None:
         """Run the command's activity, when a place is free."""
-        step = Step(actor, command)
+        step = Step(actor, command, self)
         actor.steps[command.id] = step
         self._queue.append(step)
         if len(self._queue) == 1:
@@ -142,6 +127,8 @@ class ActivityPool:
                 admitted = asked == self._suspensions or self._admit(actor)
                 if step.cancelled or actor.dead or not admitted:
                     actor.steps.pop(step.command.id, None)
+                    if step.cancelled and step.command.undoable and not step.stopped:
+                        self._report(actor, StepCancelled(step.command.id, step.command.name))
                     continue
                 asked = self._suspensions
                 step.scope = scope
@@ -151,6 +138,7 @@ class ActivityPool:
                     event = await self._attempt(step, scope)
                 finally:
                     self.active -= 1
+                    step.over = True
                     step.scope = None  # whoever cancels it from now on must not hit the next step
                     if event is None and not step.reported:
                         actor.steps.pop(step.command.id, None)
@@ -172,25 +160,44 @@ class ActivityPool:
         activity = command.activity
         timeout = activity.timeout
         if timeout is not None:
-            scope.deadline = current_time() + timeout
+            step.deadline = scope.deadline = current_time() + timeout
         context = copy_context()
-        context.run(running_activity.set, step.info)
+        context.run(running_activity.set, step)
         try:
-            value = await self._call(command, context)
-            return self._attempts.completed(command, activity.schema.result, value, self._max_payload)
+            if self.teller is None:
+                value = await self._call(command, context)
+            else:
+                value = await self.teller.attempted(step, partial(self._call, command, context), context)
+            event = self._attempts.completed(command, activity.schema.result, value, self.max_payload)
+            if isinstance(event, StepCompleted):
+                event.mail = step.mail
+                event.session = step.transaction
+                if event.session is not None:
+                    await event.session.check()
+            elif step.transaction is not None:
+                await _undo(step)
+            return event
         except KeyboardInterrupt:
             raise
-        except BaseException as error:
+        except BaseException as caught:
+            error = caught.__cause__ or caught if isinstance(caught, Refused) else caught
+            cut = step.cut and not command.abandoned
+            if step.transaction is not None:
+                await _undo(step)
             cancelled = _cancellation(error)
             if cancelled is None or not (scope.cancel_called or self.closing):
+                if cut:
+                    return self._attempts.cut(command, error)
                 return self._attempts.failed(command, error)
-            if not step.cancelled and not self.closing:
-                late = TimeoutError(f"activity {command.name!r} took longer than its timeout of {timeout:g} s")
+            if step.cancelled and command.undoable and not step.stopped and not self.closing:
                 step.reported = True
-                self._report(step.actor, self._attempts.failed(command, late))
+                self._report(step.actor, StepCancelled(command.id, command.name))
+            elif not step.cancelled and not self.closing:
+                step.reported = True
+                self._report(step.actor, self._attempts.failed(command, step.late()))
             raise cancelled from None
         finally:
-            if timeout is not None:
+            if scope.deadline != math.inf:
                 scope.deadline = math.inf
 
     async def _call(self, command: RunActivity, context: Context) -> Any:
@@ -200,13 +207,20 @@ class ActivityPool:
             return await drive(context.run(stand_in, *command.args, **command.kwargs), context, self)
         if command.activity.is_async:
             return await drive(context.run(fn, *command.args, **command.kwargs), context, self)
-        return await self._threads.run(fn, command.args, command.kwargs, context, self._next)
+        return await self._threads.run(fn, command.args, command.kwargs, context, self._next, self._freed.set)
 
     def _next(self) -> None:
         """The step under way has suspended: others must not wait for it."""
         self._suspensions += 1
         if self._queue:
             self._wake()
+
+
+async def _undo(step: Step) -> None:
+    """A failed attempt leaves nothing."""
+    if step.transaction is not None:
+        with CancelScope(shield=True):
+            await step.transaction.rollback()
 
 
 def _cancellation(error: BaseException) -> BaseException | None:
@@ -229,18 +243,16 @@ def drive(coroutine: Coroutine[Any, Any, Any], context: Context, pool: ActivityP
         return stop.value
     pool._next()
     while True:
+        error: BaseException | None = None
+        value: Any = None
         try:
             value = yield trap
         except GeneratorExit:
             run(coroutine.close)
             raise
-        except BaseException as error:
-            try:
-                trap = run(coroutine.throw, error)
-            except StopIteration as stop:
-                return stop.value
-        else:
-            try:
-                trap = run(coroutine.send, value)
-            except StopIteration as stop:
-                return stop.value
+        except BaseException as caught:
+            error = caught
+        try:  # not in the clause above: else that error would be the context of whatever is raised later
+            trap = run(coroutine.send, value) if error is None else run(coroutine.throw, error)
+        except StopIteration as stop:
+            return stop.value

@@ -7,7 +7,7 @@ from typing import Any
 
 from perdure.codec import Codec, Failure
 from perdure.definitions.retry import Retry
-from perdure.durations import SECOND, microseconds
+from perdure.durations import SECOND, asked_wait, microseconds
 from perdure.errors import ActivityFailed, InvalidInput, TerminalError
 from perdure.machine.commands import RunActivity
 from perdure.machine.events import AttemptFailed, Event, StepCompleted, StepFailed, StepInterrupted
@@ -16,6 +16,8 @@ from perdure.worker.clock import Clock
 #: An activity whose worker died is tried this often before that counts against its attempts:
 #: deploys and lost machines are not its fault, but an activity that kills its worker must end.
 FREE_INTERRUPTIONS = 2
+#: Seconds that an error may ask to be waited for: a year. The policy's `max_duration` says what is too long.
+_PATIENCE = 365 * 24 * 3600.0
 
 
 class Attempts:
@@ -43,10 +45,18 @@ class Attempts:
         policy = self._policy(command)
         if isinstance(error, (TerminalError, InvalidInput, *policy.give_up_on)):
             return self._end(command, error, exhausted=False)
-        due = self._next(command, policy, command.attempt)
+        due = None if command.abandoned else self._next(command, policy, command.attempt, asked_wait(error, _PATIENCE))
         if due is None:
             return self._end(command, error, exhausted=True)
         return AttemptFailed(command.id, command.name, Failure.of(error).to_json(), command.attempt, due)
+
+    def cut(self, command: RunActivity, error: BaseException) -> Event:
+        """The database was lost in the middle of its transaction: that is no attempt, while there is time."""
+        policy = self._policy(command)
+        due = self._clock.now() + int(policy.delay(1, self._luck.random()) * SECOND)
+        if self._too_late(command, policy, due):
+            return self._end(command, error, exhausted=True)
+        return StepInterrupted(command.id, command.name, command.attempt, due)
 
     def interrupted(self, command: RunActivity) -> Event:
         """The worker that ran the activity, as far as one can tell, died."""
@@ -66,16 +76,21 @@ class Attempts:
         retry = command.activity.retry
         return retry if retry is not None else self._default
 
-    def _next(self, command: RunActivity, policy: Retry, attempt: int) -> int | None:
-        """When the attempt after number `attempt` may start; None when the policy gives up."""
+    def _next(self, command: RunActivity, policy: Retry, attempt: int, asked: float = 0.0) -> int | None:
+        """When the attempt after number `attempt` may start, `asked` seconds from now at the earliest; None when the
+        policy gives up.
+        """
         if attempt >= policy.attempts:
             return None
-        due = self._clock.now() + int(policy.delay(attempt, self._luck.random()) * SECOND)
-        if policy.max_duration is not None:
-            last = command.issued_at + microseconds(policy.max_duration, "max_duration")
-            if due > last:
-                return None
-        return due
+        luck = self._luck.random()
+        wait = max(policy.delay(attempt, luck), asked * (1 + policy.jitter * luck))  # not all at the same moment
+        due = self._clock.now() + int(wait * SECOND)
+        return None if self._too_late(command, policy, due) else due
+
+    def _too_late(self, command: RunActivity, policy: Retry, due: int) -> bool:
+        if policy.max_duration is None:
+            return False
+        return due > command.issued_at + microseconds(policy.max_duration, "max_duration")
 
     def _end(self, command: RunActivity, error: BaseException, *, exhausted: bool) -> Event:
         return StepFailed(command.id, command.name, Failure.of(error).to_json(), command.attempt, exhausted)

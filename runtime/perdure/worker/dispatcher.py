@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 from anyio import current_time, sleep
 
 from perdure.errors import StoreUnavailable
+from perdure.hooks import LeaseGained, LeaseLost, LeaseRenewed
+from perdure.hooks.calls import Calls
 from perdure.leases.membership import Membership
 from perdure.leases.sharing import plan
 from perdure.ports import Census, Holding, Store
@@ -27,8 +31,8 @@ class Dispatcher:
 
     `gained` is called with partitions just claimed and those among them that were stolen; `lost`
     with partitions that are this worker's no more, before anybody else can have loaded their
-    streams; `quiet` tells whether nothing is under way in a partition; `observed`
-    is given each census.
+    streams; `quiet` tells whether nothing is under way in a partition; those
+    of `observed` are given each census; `calls` are the app's hooks.
     """
 
     def __init__(
@@ -42,8 +46,10 @@ class Dispatcher:
         gained: Callable[[Sequence[int], frozenset[int]], None],
         lost: Callable[[Iterable[int]], None],
         quiet: Callable[[int], bool],
-        observed: Callable[[Census], None],
+        observed: Sequence[Callable[[Census], None]],
+        calls: Calls,
     ) -> None:
+        self._calls = calls
         self._store = store
         self._clock = clock
         self.worker_id = worker_id
@@ -58,9 +64,13 @@ class Dispatcher:
         self._poke = Signal()
         self._renewed = Signal()
         self._valid_until = 0.0
+        #: When the lease was renewed, in seconds of this machine's monotonic clock.
+        self.renewed = time.monotonic()
         self._census: Census | None = None
         self.epochs: dict[int, int] = {}
         self.leaving: set[int] = set()
+        #: How many partitions the service has.
+        self.count = 1
         #: The partitions that new instances can be put into.
         self.staying: tuple[int, ...] = ()
         self._patience = 0.0
@@ -118,7 +128,7 @@ class Dispatcher:
                 await self._renewed.wait_for(left if self.epochs else None)
                 continue
             logger.error("the lease could not be renewed in time; another worker takes over")
-            self.drop(list(self.epochs))
+            self.drop(list(self.epochs), "late")
 
     @property
     def in_time(self) -> bool:
@@ -132,17 +142,24 @@ class Dispatcher:
             self.drop(list(self.epochs))
             await self.join()
             return
+        before = self.renewed
         self._extend(asked)
+        if self._calls.hear("lease_renewed"):
+            took, since = current_time() - asked, self.renewed - before
+            renewed = LeaseRenewed(worker_id=self.worker_id, partitions=len(self.epochs), since=since, took=took)
+            self._calls.tell("lease_renewed", renewed)
         await self._act_on(census, asked)
 
     def _extend(self, asked: float) -> None:
         # A tenth is kept in hand: the clocks of two machines do not run at quite the same speed.
         self._valid_until = asked + self._lease * 0.9
+        self.renewed = time.monotonic() - (current_time() - asked)
         self._renewed.set()
 
     async def _act_on(self, census: Census, asked: float) -> None:
         self._clock.set(census.now, (asked + current_time()) / 2)
         self._census = census
+        self.count = len(census.holdings)
         self._membership.observe(census, asked)
         truth = {holding.partition: holding for holding in census.holdings}
         self.drop([p for p, epoch in self.epochs.items() if truth.get(p) != Holding(p, self.worker_id, epoch)])
@@ -159,10 +176,12 @@ class Dispatcher:
             if gained:
                 self._settle()
                 self._renewed.set()
+                self._tell_gained(gained, aim.stolen)
                 self._gained([holding.partition for holding in gained], aim.stolen)
         if dead:
             await self._store.bury(dead)
-        self._observed(census)
+        for observe in self._observed:
+            observe(census)
         if aim.forsaken:
             await self._store.release(self.worker_id, aim.forsaken)
         await self._hand_back(aim.excess)
@@ -189,10 +208,16 @@ class Dispatcher:
             self._gained(staying, frozenset())
         if going:
             held = [Holding(p, self.worker_id, self.epochs[p]) for p in going]
-            self.drop(going)
+            self.drop(going, "given")
             await self._store.release(self.worker_id, held)
 
-    def drop(self, partitions: Sequence[int]) -> None:
+    def _tell_gained(self, gained: Sequence[Holding], stolen: frozenset[int]) -> None:
+        if self._calls.hear("lease_gained"):
+            partitions = tuple(holding.partition for holding in gained)
+            fact = LeaseGained(worker_id=self.worker_id, partitions=partitions, stolen=stolen & frozenset(partitions))
+            self._calls.tell("lease_gained", fact)
+
+    def drop(self, partitions: Sequence[int], reason: Literal["late", "taken", "given", "closing"] = "taken") -> None:
         """These are not ours any more."""
         if not partitions:
             return
@@ -201,6 +226,9 @@ class Dispatcher:
             self.leaving.discard(partition)
         self._settle()
         self._lost(partitions)
+        if self._calls.hear("lease_lost"):
+            lost = LeaseLost(worker_id=self.worker_id, partitions=tuple(partitions), reason=reason)
+            self._calls.tell("lease_lost", lost)
 
     def _settle(self) -> None:
         self.staying = tuple(partition for partition in self.epochs if partition not in self.leaving)
@@ -213,7 +241,7 @@ class Dispatcher:
         """Release everything at once, so that others need not wait for the lease to end."""
         self._stopping = True
         self._poke.set()
-        self.drop(list(self.epochs))
+        self.drop(list(self.epochs), "closing")
         try:
             await self._store.leave(self.worker_id)
         except StoreUnavailable as error:

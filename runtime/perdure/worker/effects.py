@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from perdure.machine.commands import RunActivity, StartTimer
-from perdure.machine.events import Event, TimerFired
+from perdure.machine.children import SpawnChild
+from perdure.machine.commands import Command, RunActivity, StartTimer
+from perdure.machine.events import Event, StepCancelled, Subscribed, TimerFired
+from perdure.machine.messages import Ask, Subscribe, WaitEvent
 from perdure.worker.activities import ActivityPool
 from perdure.worker.actor import Actor
+from perdure.worker.children import Children
 from perdure.worker.clock import Clock
 from perdure.worker.dispatcher import Dispatcher
 from perdure.worker.horizon import Horizon
+from perdure.worker.lookout import Lookout
 from perdure.worker.pump import Pump
+from perdure.worker.questions import Questions
+from perdure.worker.queues import Queues
 from perdure.worker.timers import Timers
 from perdure.worker.turn import Turn
 
@@ -26,7 +32,15 @@ class Effects:
         horizon: Horizon,
         dispatcher: Dispatcher,
         pump: Pump,
+        queues: Queues,
+        lookout: Lookout,
+        children: Children,
+        questions: Questions,
     ) -> None:
+        self._questions = questions
+        self._queues = queues
+        self._lookout = lookout
+        self._children = children
         self._clock = clock
         self._pool = pool
         self._timers = timers
@@ -41,19 +55,44 @@ class Effects:
         for command in turn.effects:
             if isinstance(command, StartTimer):
                 continue  # the actor's deadline covers it
-            if command.abandoned:
-                step = actor.steps.get(command.id)
-                if step is not None:
-                    step.cancel()
+            if not isinstance(command, RunActivity):
+                self._see_to(actor, command)
+            elif command.abandoned:
+                self._give_up(actor, command)
             elif command.due <= now:
                 self._run(actor, command)
             elif actor.deadline is None or command.due < actor.deadline:
                 actor.deadline = command.due  # due when the turn was taken, but the clock was put back since
+        self._queues.update(actor)
         if actor.deadline is not None:
             if actor.deadline <= now:
                 self.fall_due(actor)  # at once: an idle actor might be evicted before its alarm rings, for ever
             else:
                 self.set_alarm(actor)
+
+    def _give_up(self, actor: Actor, command: RunActivity) -> None:
+        """Nobody waits for the activity any more. One that can be undone has to be heard of all the same."""
+        step = actor.steps.get(command.id)
+        if step is not None:
+            if not (command.lost and command.undoable):  # else it is run again to learn what became of it
+                step.cancel()
+        elif command.undoable and command.id in actor.machine.commands:
+            if command.wanted:
+                self._run(actor, command)
+            else:
+                self._pump.answer(actor, StepCancelled(command.id, command.name))
+
+    def _see_to(self, actor: Actor, command: Command) -> None:
+        if command.id not in actor.machine.commands:
+            return
+        if isinstance(command, SpawnChild):
+            self._children.start(actor, command)
+        elif isinstance(command, WaitEvent):
+            self._lookout.add(actor, command)
+        elif isinstance(command, Ask):
+            self._questions.add(actor, command)
+        elif isinstance(command, Subscribe):
+            self._pump.answer(actor, Subscribed(command.id, command.name, command.mode))
 
     def set_alarm(self, actor: Actor) -> None:
         """Have the actor looked at by its deadline, if that is near; else the horizon comes to it."""
@@ -83,7 +122,7 @@ class Effects:
         now = self._clock.now()
         if actor.alarm is not None and actor.alarm.due <= now:
             actor.alarm = None
-        if actor.flight is not None or actor.todo is not None or not self._dispatcher.in_time:
+        if actor.flight is not None or actor.held or actor.todo is not None or not self._dispatcher.in_time:
             # Some commands are not committed yet, and must not take effect before they are; or the
             # lease is renewed in the last moment, or soon to be dropped.
             self._look(actor, now + _AGAIN)
@@ -93,7 +132,8 @@ class Effects:
             if not isinstance(command, RunActivity | StartTimer):
                 continue
             if command.due > now:
-                if not command.abandoned and (later is None or command.due < later):
+                wanted = command.wanted if isinstance(command, RunActivity) else not command.abandoned
+                if wanted and (later is None or command.due < later):
                     later = command.due
             elif isinstance(command, RunActivity):
                 self._run(actor, command)
@@ -116,7 +156,7 @@ class Effects:
 
         In a partition that is being handed over nothing new is begun: the next owner does it.
         """
-        if command.abandoned or command.id in actor.steps or command.id not in actor.machine.commands:
+        if not command.wanted or command.id in actor.steps or command.id not in actor.machine.commands:
             return
         if actor.partition not in self._dispatcher.leaving:
             self._pool.submit(actor, command)

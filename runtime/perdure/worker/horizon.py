@@ -50,10 +50,13 @@ class Horizon:
         self._jumped = False
         self.busy = True
         self.until = 0
+        #: Partitions taken from a dead worker that are not looked through yet.
+        self.haunted: frozenset[int] = frozenset()
 
     def gained(self, partitions: Iterable[int], stolen: frozenset[int]) -> None:
         self.busy = True
         self._new.update((partition, partition in stolen) for partition in partitions)
+        self.haunted = (self.haunted - frozenset(self._new)) | stolen
         self._wake.set()
 
     def jumped(self) -> None:
@@ -83,6 +86,7 @@ class Horizon:
             for partition in some:
                 del self._new[partition]
             await self._scan(some, STUCK, stolen=stolen)
+            self.haunted -= frozenset(some) - self._new.keys()
 
     async def _scan(self, partitions: Sequence[int], since: int, *, stolen: bool = False) -> None:
         after: Due | None = None

@@ -41,7 +41,7 @@ class Journal:
     """`settled` is told each turn's outcome, or the error for which the database will never take it.
 
     `gives_up` is asked, when the database is out of reach, whether a turn fails rather than wait; who
-    waits for it is told there and then.
+    waits for it is told there and then. `written` hears of each transaction: its turns, and how many seconds it took.
     `refill`, to be set, takes turns that are ready, when the journal has none to write.
     """
 
@@ -50,7 +50,9 @@ class Journal:
         store: Store,
         settled: Callable[[Turn, Outcome | StoreError], None],
         gives_up: Callable[[Turn, StoreUnavailable], bool],
+        written: Callable[[Sequence[Turn], float], None] | None = None,
     ) -> None:
+        self._written = written
         self._store = store
         self._settled = settled
         self._gives_up = gives_up
@@ -111,6 +113,7 @@ class Journal:
         """Commit turns, whatever it takes."""
         wait = _FIRST_WAIT
         todo = [first]
+        begun = anyio.current_time() if self._written is not None else 0.0
         while todo:
             batch = todo[0]
             try:
@@ -121,23 +124,32 @@ class Journal:
                 for one in todo:
                     one.turns = self._remaining(one.turns, error, doubt=one.again)
                 todo = [one for one in todo if one.turns]
-                logger.warning("cannot commit %d turns, trying again in %.2f s: %s", len(batch.turns), wait, error)
+                self._pending = self._remaining(self._pending, error)  # what comes while we wait has not been tried
+                if todo:
+                    logger.warning("cannot commit %d turns, trying again in %.2f s: %s", len(batch.turns), wait, error)
                 await anyio.sleep(wait)
-                self._pending = self._remaining(self._pending, error)
                 wait = min(wait * 2, _LONGEST_WAIT)
             except StoreError as error:
-                if len(batch.turns) == 1:
-                    self._settled(batch.turns[0], Outcome.CONFLICT if isinstance(error, Conflict) else error)
+                halves = _halves(batch.turns)
+                if halves is None:
+                    sender, *linked = batch.turns
+                    self._settled(sender, Outcome.CONFLICT if isinstance(error, Conflict) else error)
+                    for other in linked:
+                        self._settled(other, Outcome.CONFLICT)
                     del todo[0]
                 else:  # one of them is at fault, and the database did not say which
-                    middle = len(batch.turns) // 2
-                    halves = batch.turns[:middle], batch.turns[middle:]
                     todo[:1] = [_Batch(half, batch.id, batch.again, batch.wait) for half in halves]
             else:
                 busy = [turn for turn, one in zip(batch.turns, outcomes, strict=True) if one is Outcome.BUSY]
                 if busy:  # only they wait for whoever holds that lock
                     again = _Batch(busy, batch.id, batch.again, wait=False)
                     self._busy.append((anyio.current_time() + _BUSY_WAIT, again))
+                if self._written is not None:
+                    done = [turn for turn, one in zip(batch.turns, outcomes, strict=True) if one is Outcome.COMMITTED]
+                    now = anyio.current_time()
+                    if done:
+                        self._written(done, now - begun)
+                    begun = now
                 for turn, outcome in zip(batch.turns, outcomes, strict=True):
                     if outcome is not Outcome.BUSY:
                         self._settled(turn, outcome)
@@ -148,11 +160,28 @@ class Journal:
 
         In `doubt` whether they are written, only repeating them can tell, however late the first try arrives.
         """
-        remaining = []
+        remaining: list[Turn] = []
+        gone: set[int] = set()
         for turn in turns:
             gives_up = self._gives_up(turn, error)
             if turn.actor.dead or (gives_up and not doubt):
                 self._settled(turn, error)
+                gone.add(turn.unit.link)
             else:
                 remaining.append(turn)
-        return remaining
+        gone.discard(0)
+        if not gone:
+            return remaining
+        for turn in remaining:
+            if turn.unit.link in gone:  # whatever became of them: their streams tell
+                self._settled(turn, Outcome.CONFLICT)
+        return [turn for turn in remaining if turn.unit.link not in gone]
+
+
+def _halves(turns: Sequence[Turn]) -> tuple[list[Turn], list[Turn]] | None:
+    """None: they cannot be told apart, as they are one, or linked."""
+    middle = len(turns) // 2
+    for place in (*range(middle, len(turns)), *range(middle, 0, -1)):
+        if place and not (turns[place].unit.link and turns[place].unit.link == turns[place - 1].unit.link):
+            return list(turns[:place]), list(turns[place:])
+    return None

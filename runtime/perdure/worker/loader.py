@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import anyio
 import orjson
@@ -11,13 +12,17 @@ import orjson
 from perdure.codec import Failure
 from perdure.definitions.workflow import Workflow
 from perdure.errors import NonDeterminism, PerdureError, StoreError, StoreUnavailable
-from perdure.machine.commands import RunActivity
-from perdure.machine.events import CancelRequested, Event, from_row
+from perdure.machine.children import SpawnChild
+from perdure.machine.commands import Command, RunActivity
+from perdure.machine.events import Answer, CancelRequested, CompensationRetried, Event, from_row
 from perdure.machine.machine import Machine
+from perdure.machine.messages import Ask, WaitEvent
 from perdure.ports import Store, Stored
 from perdure.worker.actor import Actor
 from perdure.worker.attempts import Attempts
-from perdure.worker.signal import Signal
+from perdure.worker.delivery import Delivery
+from perdure.worker.signal import Relief, Signal
+from perdure.worker.telling import Teller
 
 logger = logging.getLogger("perdure.worker")
 
@@ -32,7 +37,9 @@ class Loader:
     `loaded` receives each actor with its mailbox; `broken` an instance that today's code cannot
     take up, with the reason; `declined` the messages of one that needs no loading or is not ours, and
     whether it has ended (or never was);
-    `unknown` one whose workflow is not known here.
+    `unknown` one whose workflow is not known here. `haunted` tells whether a partition was a dead worker's, and has
+    not been looked through yet: a request may be faster than that. `departures` tells who came and went while streams
+    were being read.
     `epochs` gives a copy of the partitions that are ours, with their epochs; `resident` tells who is here.
     """
 
@@ -45,11 +52,17 @@ class Loader:
         max_payload: int,
         epochs: Callable[[], Mapping[int, int]],
         resident: Callable[[str], bool],
-        loaded: Callable[[Actor, list[Event]], None],
-        broken: Callable[[Stored, PerdureError, list[Event]], None],
-        declined: Callable[[str, list[Event], bool], None],
+        loaded: Callable[[Actor, list[Event | Delivery]], None],
+        broken: Callable[[Stored, PerdureError, list[Event | Delivery]], None],
+        declined: Callable[[str, list[Event | Delivery], bool], None],
         unknown: Callable[[str, int, str], None],
+        haunted: Callable[[int], bool],
+        departures: Callable[[], AbstractContextManager[Container[str]]],
+        teller: Teller | None,
     ) -> None:
+        self._teller = teller
+        self._departures = departures
+        self._haunted = haunted
         self._store = store
         self._workflows = workflows
         self._attempts = attempts
@@ -60,15 +73,27 @@ class Loader:
         self._broken = broken
         self._declined = declined
         self._unknown = unknown
-        self._wants: dict[str, list[Event]] = {}
+        self._wants: dict[str, list[Event | Delivery]] = {}
         self._stolen: set[str] = set()
+        self._runs: dict[str, int] = {}
         self._loading = False
         self._wake = Signal()
-        self._eased = Signal()
+        self._eased = Relief()
 
-    def want(self, instance_id: str, messages: Iterable[Event] = (), *, stolen: bool = False) -> None:
-        """Load this instance; its activities that were under way are noted as interrupted if `stolen`."""
+    def want(
+        self,
+        instance_id: str,
+        messages: Iterable[Event | Delivery] = (),
+        *,
+        stolen: bool = False,
+        run: int | None = None,
+    ) -> None:
+        """Load this instance; its activities that were under way are noted as interrupted if `stolen`. With `run`, the
+        answers among the messages are for that run: it may have ended without our knowing.
+        """
         self._wants.setdefault(instance_id, []).extend(messages)
+        if run is not None:
+            self._runs[instance_id] = run
         if stolen:
             self._stolen.add(instance_id)
         self._wake.set()
@@ -82,9 +107,6 @@ class Loader:
         while len(self._wants) >= _BACKLOG:
             await self._eased.wait()
 
-    def workflow(self, name: str) -> Workflow[..., object]:
-        return self._workflows[name]
-
     async def run(self) -> None:
         while True:
             if not self._wants:
@@ -96,7 +118,8 @@ class Loader:
             self._loading = True
             epochs = self._epochs()
             try:
-                found = await self._store.load(list(wants)) if wants else []
+                with self._departures() as departed:
+                    found = await self._store.load(list(wants)) if wants else []
             except StoreUnavailable as error:
                 logger.warning("cannot load instances: %s", error)
                 for instance_id, messages in wants.items():
@@ -106,21 +129,25 @@ class Loader:
                 continue
             stored = {one.instance.id: one for one in found}
             for number, (instance_id, messages) in enumerate(wants.items()):
-                if instance_id in stored:
+                if instance_id in departed:
+                    self.want(instance_id, messages, stolen=instance_id in stolen)
+                elif instance_id in stored:
                     self._take(stored[instance_id], messages, instance_id in stolen, epochs)
                 else:
+                    self._runs.pop(instance_id, None)
                     self._declined(instance_id, messages, True)
                 if number % 10 == 9:
                     await anyio.lowlevel.checkpoint()
             self._eased.set()
 
-    def _next(self) -> tuple[dict[str, list[Event]], set[str]]:
+    def _next(self) -> tuple[dict[str, list[Event | Delivery]], set[str]]:
         """Some of the wants, and which of those instances were stolen; who is here needs no loading."""
         wants = {}
         for instance_id in list(self._wants)[:_CHUNK]:
             messages = self._wants.pop(instance_id)
             if self._resident(instance_id):
                 self._stolen.discard(instance_id)
+                self._runs.pop(instance_id, None)
                 self._declined(instance_id, messages, False)
             else:
                 wants[instance_id] = messages
@@ -128,9 +155,12 @@ class Loader:
         self._stolen -= stolen
         return wants, stolen
 
-    def _take(self, stored: Stored, messages: list[Event], stolen: bool, epochs: Mapping[int, int]) -> None:
+    def _take(self, stored: Stored, messages: list[Event | Delivery], stolen: bool, epochs: Mapping[int, int]) -> None:
         instance = stored.instance
         epoch = self._epochs().get(instance.partition)
+        run = self._runs.pop(instance.id, instance.run)
+        if run != instance.run:
+            messages = [one for one in messages if not isinstance(one, Answer)]
         if epoch is not None and epochs.get(instance.partition) != epoch:
             # Lost and gained again since the stream was read: another worker may have written to it.
             self.want(instance.id, messages, stolen=True)
@@ -138,36 +168,68 @@ class Loader:
         if epoch is None or instance.ended_at is not None or self._resident(instance.id):
             self._declined(instance.id, messages, instance.ended_at is not None)
             return
+        messages = [one for one in messages if not isinstance(one, Delivery) or one.held or one.epoch == epoch]
         program = self._workflows.get(instance.workflow)
         if program is None:
             self._unknown(instance.id, instance.partition, instance.workflow)
             return
         try:
             stream = _stream(stored)
-            machine = Machine.rebuild(program, instance.id, instance.run, stream, max_payload=self._max_payload)
+            # Where work is due at once, it may be that nobody has run it since its last event.
+            seen = len(stream) - (1 if instance.wake_at == 0 else 0)
+            machine = Machine.rebuild(
+                program, instance.id, instance.run, stream, max_payload=self._max_payload, seen=seen
+            )
         except (NonDeterminism, StoreError) as error:
             self._broken(stored, error, messages)
             return
         except Exception as error:  # the user's code, or ours: either way it must not take others down
-            logger.exception("cannot rebuild instance %r", instance.id)
+            about = {"instance_id": instance.id, "workflow": instance.workflow, "run": instance.run}
+            logger.exception("cannot rebuild instance %r", instance.id, extra=about)
             failure = Failure.of(error)
             text = f"cannot rebuild: {failure.type}: {failure.message}; see the worker's log"
             self._broken(stored, PerdureError(text), messages)
             return
         actor = Actor(instance.id, program, machine, instance.partition, epoch, head=len(stream))
         actor.state = (instance.status, instance.wake_at)
-        actor.todo = [command for command in machine.commands.values() if not command.abandoned]
-        if machine.ending is not None:
+        for request in stored.held:
+            actor.kept.keep(Delivery(request, held=True))
+        actor.undo = instance.undo
+        self._take_up(actor, machine)
+        actor.todo = [command for command in machine.commands.values() if self._open(command)]
+        if machine.over:  # what it had to undo has failed, and is to be tried again
+            messages = [CompensationRetried(), *messages]
+        elif machine.ending is not None:
             actor.todo.append(machine.ending)
+        stolen = stolen or self._haunted(instance.partition)
+        if self._teller is not None:
+            self._teller.resumed(actor, stream, stolen)
         self._loaded(actor, [*self._interruptions(machine, stolen), *_cancellation(stored, stream, messages)])
 
-    def _interruptions(self, machine: Machine, stolen: bool) -> list[Event]:
+    def _open(self, command: Command) -> bool:
+        """Whether there is something to be done for it."""
+        if isinstance(command, RunActivity):
+            command.lost = command.due <= self._attempts.now()
+            return command.undoable or not command.abandoned
+        return not command.abandoned or isinstance(command, SpawnChild)
+
+    def _take_up(self, actor: Actor, machine: Machine) -> None:
+        """What the database knows of its waits and questions; and whether somebody still has to look for events."""
+        for command in machine.commands.values():
+            if isinstance(command, WaitEvent):
+                seen = actor.state[1] != 0  # else it may be that nobody has run it since its last event
+                actor.waits[command.id] = command.key if seen else ""
+                command.looked = command.looked or actor.state[1] != 0
+            elif isinstance(command, Ask) and command.sent:
+                actor.asks[command.id] = command
+
+    def _interruptions(self, machine: Machine, stolen: bool) -> list[Event | Delivery]:
         if not stolen:
             return []
         return [
             self._attempts.interrupted(command)
             for command in machine.commands.values()
-            if isinstance(command, RunActivity) and not command.abandoned and command.due <= self._attempts.now()
+            if isinstance(command, RunActivity) and command.wanted and command.due <= self._attempts.now()
         ]
 
 
@@ -182,7 +244,7 @@ def _stream(stored: Stored) -> list[Event]:
     return [from_row(row) for row in stored.events]
 
 
-def _cancellation(stored: Stored, stream: Sequence[Event], messages: list[Event]) -> list[Event]:
+def _cancellation(stored: Stored, stream: Sequence[Event], messages: list[Event | Delivery]) -> list[Event | Delivery]:
     """The messages; first of all a cancellation that was recorded but that the stream does not hold yet.
 
     The first place matters: a message before it might end the instance, which a recorded cancellation forbids.

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from random import Random
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
-from attrs import frozen
+from attrs import field, frozen
 
+from perdure.cloudevents.publishing import Publisher
 from perdure.definitions.retry import Retry
+from perdure.hooks.calls import Calls
 from perdure.identity import luck
 from perdure.worker.activities import ActivityPool
 from perdure.worker.attempts import FREE_INTERRUPTIONS
@@ -20,15 +23,23 @@ from perdure.worker.horizon import WINDOW
 
 @frozen(kw_only=True)
 class Settings:
-    """`lease` and `drain` in seconds; `max_resident` is how many actors are kept in memory."""
+    """`lease` and `drain` in seconds, `event_buffer` and `retention` in microseconds; `max_resident` is how many actors
+    are kept in memory.
+    """
 
     worker_id: str
+    service: str = "default"
     lease: float
     drain: float
     retry: Retry
     max_activities: int
     max_payload: int
     max_resident: int
+    event_buffer: int
+    retention: int | None
+    publisher: Publisher | None = None
+    calls: Calls = field(factory=Calls)
+    belongings: dict[object, Any] = field(factory=dict)
 
 
 @frozen(kw_only=True)

@@ -1,4 +1,4 @@
-"""A flag that one task waits for and others raise."""
+"""Flags that tasks wait for and others raise."""
 
 from __future__ import annotations
 
@@ -42,3 +42,19 @@ class Signal:
             await self.wait()
             return True
         return False
+
+
+class Relief:
+    """Wakes all who wait at that moment."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def set(self) -> None:
+        event, self._event = self._event, anyio.Event()
+        event.set()
+
+    async def wait(self) -> None:
+        await self._event.wait()

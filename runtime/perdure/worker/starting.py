@@ -12,13 +12,16 @@ from perdure.errors import LeaseLost, PerdureError, StoreError, StoreUnavailable
 from perdure.identity import new_incarnation
 from perdure.machine.events import Event, WorkflowStarted
 from perdure.machine.machine import Machine
+from perdure.mail.envelopes import encoded
 from perdure.ports import NewInstance, Outcome
 from perdure.worker.actor import Actor
 from perdure.worker.clock import Clock
+from perdure.worker.delivery import Delivery
 from perdure.worker.dispatcher import Dispatcher
 from perdure.worker.loader import Loader
 from perdure.worker.pump import Pump
 from perdure.worker.residents import Residents
+from perdure.worker.telling import Teller
 from perdure.worker.turn import Turn
 
 
@@ -77,6 +80,7 @@ class Starting:
         *,
         max_payload: int,
         created: Callable[[Turn], None],
+        teller: Teller | None,
     ) -> None:
         self._clock = clock
         self._residents = residents
@@ -85,10 +89,19 @@ class Starting:
         self._dispatcher = dispatcher
         self._max_payload = max_payload
         self._created = created
+        self._teller = teller
         self._actors: dict[str, Actor] = {}
         self._count = 0
 
-    async def start(self, workflow: Workflow[..., Any], instance_id: str, arguments: str) -> bool:
+    async def start(
+        self,
+        workflow: Workflow[..., Any],
+        instance_id: str,
+        arguments: str,
+        *,
+        parent: dict[str, Any] | None = None,
+        trace: dict[str, str] | None = None,
+    ) -> bool:
         """Start an instance here. False: its id exists. Raises LeaseLost when no partition is held."""
         if instance_id in self._residents:
             return False
@@ -104,9 +117,14 @@ class Starting:
             actor.start = None
             del self._actors[instance_id]
 
-        start = Start(NewInstance(workflow.name, workflow.version, self._clock.now()), forget)
+        known = None if parent is None else encoded(parent)
+        start = Start(NewInstance(workflow.name, workflow.version, self._clock.now(), known), forget)
         actor.start = start
-        actor.mailbox.append(WorkflowStarted(workflow.name, arguments, new_incarnation(), workflow.version))
+        if self._teller is not None:
+            self._teller.watch(actor)
+        actor.mailbox.append(
+            WorkflowStarted(workflow.name, arguments, new_incarnation(), workflow.version, parent, trace=trace)
+        )
         self._actors[instance_id] = actor
         self._pump.make_ready(actor)
         return await start.wait()
@@ -143,7 +161,7 @@ class Starting:
         if actor.start is None:
             return  # given up
         if outcome is not Outcome.COMMITTED:
-            self._failed(actor, [*turn.messages, *actor.mailbox], outcome)
+            self._failed(actor, [*turn.again(), *actor.mailbox], outcome)
             return
         actor.start.settle(outcome)
         if self._dispatcher.epochs.get(actor.partition) == actor.epoch and actor.id not in self._residents:
@@ -161,7 +179,7 @@ class Starting:
                 actor.dead = True
                 self._failed(actor, actor.mailbox, Outcome.FENCED)
 
-    def _failed(self, actor: Actor, messages: list[Event], outcome: Outcome | StoreError) -> None:
+    def _failed(self, actor: Actor, messages: list[Event | Delivery], outcome: Outcome | StoreError) -> None:
         """The id may belong to an instance that exists: what came for that one meanwhile is owed to it."""
         start = actor.start
         assert start is not None  # it is among the starting

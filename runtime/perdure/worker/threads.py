@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from contextvars import Context
 from threading import Lock
 from typing import Any
 
-from anyio import CapacityLimiter, from_thread, get_cancelled_exc_class, to_thread
+from anyio import CapacityLimiter, get_cancelled_exc_class, to_thread
+
+from perdure.crossing import soon
 
 
 class Threads:
@@ -27,17 +28,20 @@ class Threads:
         kwargs: dict[str, Any],
         context: Context,
         suspended: Callable[[], None],
+        freed: Callable[[], None],
     ) -> Any:
-        """Call `fn` in a thread. Calls `suspended` first, as the caller waits from now on."""
+        """Call `fn` in a thread. Calls `suspended` first, as the caller waits from now on, and `freed` once one that
+        was abandoned has ended, in the event loop, but outside of any task.
+        """
         suspended()
         if self._limiter is None:  # the pool's runners are the limit; this one must only not be lower
             self._limiter = CapacityLimiter(100_000)
-        lock = Lock()
+        lock, tell = Lock(), soon()
         left = ended = False
 
         def back() -> None:
             self.abandoned -= 1
-            suspended()
+            freed()
 
         def call() -> Any:
             nonlocal ended
@@ -48,9 +52,8 @@ class Threads:
             finally:
                 with lock:
                     ended = True
-                if left:
-                    with contextlib.suppress(RuntimeError):  # the loop is gone, and with it the count
-                        from_thread.run_sync(back)
+                if left:  # it must not wait for the loop, which may be ending
+                    tell(back)
 
         try:
             return await to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._limiter)

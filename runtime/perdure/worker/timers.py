@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from perdure.worker.clock import Clock
 from perdure.worker.signal import Signal
+
+#: Alarms rung before looking whether there is room for more.
+_SLICE = 100
 
 
 class Alarm:
@@ -21,9 +24,12 @@ class Alarm:
 
 
 class Timers:
-    """A heap of alarms. None is ever taken out early. `ring` is called with the instance's id."""
+    """A heap of alarms. None is ever taken out early. `ring` is called with the id; `room` is awaited now and
+    then, so that a great many alarms at once do not keep all others waiting.
+    """
 
-    def __init__(self, clock: Clock, ring: Callable[[str], None]) -> None:
+    def __init__(self, clock: Clock, ring: Callable[[str], None], room: Callable[[], Awaitable[None]]) -> None:
+        self._room = room
         self._clock = clock
         self._ring = ring
         self._heap: list[tuple[int, int, Alarm]] = []
@@ -54,10 +60,14 @@ class Timers:
     async def run(self) -> None:
         while True:
             now = self._clock.now()
+            rung = 0
             while self._heap and self._heap[0][0] <= now:
                 alarm = heapq.heappop(self._heap)[2]
                 if not alarm.off:
                     self._ring(alarm.instance_id)
+                    rung += 1
+                    if rung % _SLICE == 0:
+                        await self._room()
             # A microsecond more: rounding down must not wake us just too early, again and again.
             wait = (self._heap[0][0] - now + 1) / 1e6 if self._heap else None
             # The clock is looked at again after a minute, in case the database's has been set.

@@ -82,3 +82,19 @@ class Losing:
             assert list(await store.commit(units, 7, again=True)) == [Outcome.COMMITTED, Outcome.COMMITTED]
             assert len(await store.history("i", 1)) == 1
             assert len(await store.history("j", 1)) == 1
+
+    async def test_linked_units_are_written_together_or_not_at_all(self, opened: Opening) -> None:
+        async with opened() as store, opened() as thief:
+            held = await own(store)
+            await store.commit([birth(id, n, held[n].epoch) for n, id in enumerate("ijk")], 1)
+            await thief.claim("thief", [held[0]])
+            units = [more(id, held[n], event(2)) for n, id in enumerate("ijk")]
+            units[0].link = units[1].link = 5
+            outcomes = list(await store.commit(units, 2))
+            assert outcomes == [Outcome.FENCED, Outcome.CONFLICT, Outcome.COMMITTED]
+            assert [len(await store.history(id, 1)) for id in "ijk"] == [1, 1, 2]
+            units = [more("j", held[1], event(2)), more("k", held[2], event(3))]
+            units[0].link = units[1].link = 6
+            assert list(await store.commit(units, 3)) == [Outcome.COMMITTED, Outcome.COMMITTED]
+            assert list(await store.commit(units, 3, again=True)) == [Outcome.COMMITTED, Outcome.COMMITTED]
+            assert [len(await store.history(id, 1)) for id in "ijk"] == [1, 2, 3]

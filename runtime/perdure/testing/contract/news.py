@@ -30,6 +30,15 @@ class News:
     def ended(self, instance_id: str | None) -> None:
         self._hear("ended", instance_id)
 
+    def queued(self, channel: str | None) -> None:
+        self._hear("queued", channel)
+
+    def emitted(self, partition: int | None) -> None:
+        self._hear("emitted", partition)
+
+    def lettered(self, partition: int | None) -> None:
+        self._hear("lettered", partition)
+
     def forget(self) -> None:
         self.heard.clear()
 

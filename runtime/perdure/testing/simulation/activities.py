@@ -6,7 +6,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from attrs import frozen
+from attrs import define
 
 from perdure.definitions.ambient import running_activity, stand_ins
 from perdure.machine.commands import RunActivity
@@ -22,25 +22,29 @@ _DISTURBED_ATTEMPTS = 2
 _DISTURBED_SECONDS = 60
 
 
-@frozen
+@define
 class Attempt:
     """That an activity began: `head` events of its instance were committed then. `zombie`: by a
-    worker that did not own the instance any more; `aware`: although it had been told.
+    worker that did not own the instance any more; `aware`: although it had been told. `finished`: all that
+    it does it has done, and nothing of that goes with its transaction.
     """
 
     instance_id: str
+    run: int
     command: int
     attempt: int
     head: int
     zombie: bool
     aware: bool
+    finished: bool = False
 
 
 def pool(world: World, process: Process) -> type[ActivityPool]:
     class SimulatedPool(ActivityPool):
         async def _call(self, command: RunActivity, context: Context) -> Any:
-            info = context[running_activity]()
-            world.begins(process, info, command)
+            step: Any = context[running_activity]
+            info = step.info()
+            attempt = world.begins(process, info, command)
             chance = world.chance
             luck = chance.random()
             disturbed = not world.calm and command.attempt <= _DISTURBED_ATTEMPTS and _may_fail(world, command)
@@ -55,9 +59,11 @@ def pool(world: World, process: Process) -> type[ActivityPool]:
                 value = await drive(context.run(fn, *command.args, **command.kwargs), context, self)
             else:
                 value = context.run(activity.fn, *command.args, **command.kwargs)
+            world.sends(step, info, command)
             await anyio.sleep(chance.choice((0.0, 0.001, 0.5)) * chance.random())
             if disturbed and luck > 0.95:
                 raise ConnectionError("the simulation let the activity fail after it was done")
+            attempt.finished = step.transaction is None
             return value
 
     return SimulatedPool

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from perdure.definitions.workflow import Workflow
 from perdure.machine.commands import RunActivity
-from perdure.machine.events import ENDINGS, Event, from_row
+from perdure.machine.events import ENDINGS, ChildStarted, Event, WorkflowContinued, WorkflowStarted
 from perdure.machine.machine import Machine
 from perdure.testing.simulation.activities import Attempt
+from perdure.testing.simulation.channels import check_channels
+from perdure.testing.simulation.deliveries import check_deliveries
+from perdure.testing.simulation.families import Place, check_families
+from perdure.testing.simulation.ledger import Story, Told, Violation, gather
+from perdure.testing.simulation.outbox import check_outbox
+from perdure.testing.simulation.questions import check_questions
+from perdure.testing.simulation.sagas import Follower, WatchedMachine, check_sagas
 
 if TYPE_CHECKING:
     from perdure.testing.simulation.world import World
 
+__all__ = ["Violation", "check"]
 
-class Violation(AssertionError):
-    """An invariant does not hold."""
+#: Prefixes of a stream that are replayed at most.
+_PREFIXES = 16
 
 
 def check(world: World) -> None:
@@ -25,23 +34,48 @@ def check(world: World) -> None:
     for instance_id in world.accepted:
         if instance_id not in world.database.instances:
             raise Violation(f"the start of {instance_id} was accepted, and it is not there")
-    attempts: dict[str, list[Attempt]] = {}
+    attempts: dict[tuple[str, int], list[Attempt]] = {}
     for attempt in world.attempts:
-        attempts.setdefault(attempt.instance_id, []).append(attempt)
-    for instance_id in attempts.keys() - world.database.instances.keys():
-        raise Violation(f"an activity of {instance_id} ran, and the instance was never committed")
+        attempts.setdefault((attempt.instance_id, attempt.run), []).append(attempt)
+    for instance_id, run in attempts.keys() - world.database.events.keys():
+        raise Violation(f"an activity of run {run} of {instance_id} ran, and that was never committed")
     for row in world.database.instances.values():
-        rows = world.database.events[row.id, row.run]
-        numbers = [event[0] for event in rows]
-        if numbers != list(range(1, len(rows) + 1)):
-            raise Violation(f"{row.id} has events {numbers}: two writers, or a hole")
-        _check_writers(world, row.id, row.run, len(rows))
+        for run in range(1, row.run + 1):
+            rows = world.database.events.get((row.id, run), [])
+            numbers = [event[0] for event in rows]
+            if numbers != list(range(1, len(rows) + 1)):
+                raise Violation(f"{row.id} has events {numbers}: two writers, or a hole")
+            _check_writers(world, row.id, run, len(rows))
         if row.ended_at is None:
             raise Violation(f"{row.id} never ended; it is {row.status}: {row.error}")
-        stream = [from_row(event) for event in rows]
-        _check_stream(known, row.id, row.run, stream, attempts.get(row.id, []))
-        if isinstance(stream[-1], ENDINGS) is False:
-            raise Violation(f"{row.id} has ended, but its stream has not")
+    ledger = gather(world)
+    detached: set[Place] = set()
+    for story in ledger.stories.values():
+        _check_runs(story)
+        for run, tolds in story.runs.items():
+            mine = attempts.get((story.row.id, run), [])
+            follower = _check_stream(known, story.row.id, run, tolds, mine, detached)
+            if run == story.row.run:
+                follower.check_row(story.row.undo)
+    check_deliveries(world, ledger)
+    check_channels(world, ledger)
+    check_questions(world, ledger)
+    check_families(world, ledger, detached)
+    check_sagas(world, ledger)
+    check_outbox(world, ledger)
+
+
+def _check_runs(story: Story) -> None:
+    """Each run continues the one before."""
+    first = story.runs[1][0].event
+    for run, tolds in story.runs.items():
+        begin, last = tolds[0].event, tolds[-1].event
+        if not isinstance(begin, WorkflowStarted) or not isinstance(first, WorkflowStarted):
+            raise Violation(f"run {run} of {story.row.id} begins with {begin}")
+        if (begin.incarnation, begin.workflow, begin.parent) != (first.incarnation, first.workflow, first.parent):
+            raise Violation(f"run {run} of {story.row.id} is not the same instance as its first run")
+        if not isinstance(last, WorkflowContinued if run < story.row.run else ENDINGS):
+            raise Violation(f"run {run} of {story.row.id}, which has {story.row.run}, ends with {last}")
 
 
 def _check_writers(world: World, instance_id: str, run: int, events: int) -> None:
@@ -62,20 +96,29 @@ def _check_stream(
     known: Mapping[str, Workflow[..., Any]],
     instance_id: str,
     run: int,
-    stream: Sequence[Event],
+    tolds: Sequence[Told],
     attempts: Sequence[Attempt],
-) -> None:
-    """Replay of every prefix agrees; no activity begins before it was asked for, or after it was answered."""
+    detached: set[Place],
+) -> Follower:
+    """Replay up to each commit agrees; no activity begins before it was asked for, or after it was answered."""
+    stream = [told.event for told in tolds]
     workflow = known[stream[0].row()[3]]
     open_at: list[dict[int, int]] = [{}]
-    machine = Machine(workflow, instance_id, run)
+    machine = WatchedMachine(workflow, instance_id, run)
+    follower = Follower(machine, attempts)
     machine.expect(stream)
     for event in stream:
-        machine.feed(event)
+        follower.before(event)
+        follower.after(machine.feed(event))
+        if isinstance(event, ChildStarted) and (child := machine.children.get(event.command)) and child.detached:
+            detached.add((instance_id, run, child.command))
         commands = machine.commands.values()
         open_at.append({c.id: c.attempt for c in commands if isinstance(c, RunActivity)})
     machine.close()
-    for length in range(1, len(stream)):
+    lengths = [length for length in range(1, len(stream)) if tolds[length - 1].at.unit != tolds[length].at.unit]
+    if len(lengths) > _PREFIXES:
+        lengths = Random(instance_id).sample(lengths, _PREFIXES)
+    for length in lengths:
         prefix = Machine.rebuild(workflow, instance_id, run, stream[:length])
         state = {c.id: c.attempt for c in prefix.commands.values() if isinstance(c, RunActivity)}
         prefix.close()
@@ -83,6 +126,7 @@ def _check_stream(
             raise Violation(f"{instance_id}: replay of its first {length} events has {state}, not {open_at[length]}")
     for attempt in attempts:
         _check_attempt(attempt, open_at, stream)
+    return follower
 
 
 def _check_attempt(attempt: Attempt, open_at: Sequence[dict[int, int]], stream: Sequence[Event]) -> None:

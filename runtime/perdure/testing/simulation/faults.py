@@ -12,6 +12,8 @@ MOMENTS = ("crash", "pause", "restart", "clock", "wake")
 CALLS = ("lost", "unknown", "late", "slow", "silent")
 #: What befalls a commit, the first one from a call on.
 LOCKED = "locked"
+#: What befalls the commit of an activity's transaction, the first one from a call on.
+TORN = "torn"
 
 #: Seconds in which moments fall, and calls among which the unlucky ones are.
 _SPAN = 8.0
@@ -29,6 +31,7 @@ class Fault:
     - wake: everybody is told of a change that there was not
     - lost: the call fails, nothing has happened; unknown: it fails, but it has happened
     - late: it fails, and happens `size` later; slow: it waits before; silent: its answer waits
+    - torn: the commit is slow, or late, or has an unknown outcome
     - locked: for `size`, a stranger holds locks on some of the instances that a commit is to write
     """
 
@@ -49,7 +52,7 @@ def schedule(seed: int, workers: int, lease: float) -> tuple[Fault, ...]:
     chance = Random(f"faults:{seed}")
     faults = [_moment(chance, workers, lease) for _ in range(chance.choice((0, 1, 2, 3, 5, 8)))]
     faults += [_call(chance, lease) for _ in range(chance.choice((0, 2, 5, 10, 20)))]
-    return (*faults, *_locks(Random(f"locks:{seed}"), lease))
+    return (*faults, *_locks(Random(f"locks:{seed}"), lease), *_tears(Random(f"tears:{seed}"), lease))
 
 
 def _locks(chance: Random, lease: float) -> list[Fault]:
@@ -58,6 +61,11 @@ def _locks(chance: Random, lease: float) -> list[Fault]:
         Fault(LOCKED, chance.randrange(chance.choice((40, _CALLS))), 0, lease * 2 * chance.random())
         for _ in range(count)
     ]
+
+
+def _tears(chance: Random, lease: float) -> list[Fault]:
+    count = chance.choice((0, 0, 1, 3))
+    return [Fault(TORN, chance.randrange(_CALLS), 0, lease * 1.5 * chance.random()) for _ in range(count)]
 
 
 def _moment(chance: Random, workers: int, lease: float) -> Fault:

@@ -24,11 +24,16 @@ from perdure.definitions.workflow import Workflow
 from perdure.errors import StoreUnavailable
 from perdure.identity import replaced
 from perdure.machine.commands import RunActivity
-from perdure.testing.memory import Database
+from perdure.ports import Mail
+from perdure.registry import collect
 from perdure.testing.simulation.activities import Attempt, pool
 from perdure.testing.simulation.database import SimulatedStore
-from perdure.testing.simulation.faults import CALLS, LOCKED, MOMENTS, Fault
+from perdure.testing.simulation.faults import CALLS, LOCKED, MOMENTS, TORN, Fault
+from perdure.testing.simulation.hastening import hasten
+from perdure.testing.simulation.ledger import Violation
+from perdure.testing.simulation.log import WatchedDatabase
 from perdure.testing.simulation.processes import Process
+from perdure.testing.simulation.publishing import Broker, SimulatedPublisher
 from perdure.worker.settings import Parts
 
 LEASE = 2.0
@@ -36,12 +41,10 @@ WORKERS = 3
 PARTITIONS = 4
 #: Microseconds since 1970 at which every simulation begins.
 _BEGINNING = 1_800_000_000_000_000
-#: Virtual seconds between looks whether the world only waits for a distant deadline.
-_LOOK = 0.25
 #: Virtual seconds after which something must have gone wrong.
 _LIMIT = 300.0
-#: Deadlines farther away than this, in microseconds, are brought nearer by setting the database's clock.
-_FAR = 3_000_000
+#: As many calls to the database mean the same.
+_CALLS_LIMIT = 50_000
 
 
 class World:
@@ -55,6 +58,8 @@ class World:
         *,
         same_start: bool = False,
         free_interruptions: int = 2,
+        event_buffer: float = 300.0,
+        publishing: bool = False,
     ) -> None:
         self.seed = seed
         self.chance = Random(f"world:{seed}")
@@ -62,19 +67,30 @@ class World:
         self.moments = sorted((fault for fault in faults if fault.kind in MOMENTS), key=lambda fault: fault.at)
         self.call_faults = {int(fault.at): fault for fault in faults if fault.kind in CALLS}
         self._strangers = sorted((fault for fault in faults if fault.kind == LOCKED), key=lambda fault: fault.at)
+        self._tears = sorted((fault for fault in faults if fault.kind == TORN), key=lambda fault: fault.at)
         self.calm = not faults
-        self.workflows = workflows
-        self.database = Database()
+        self.workflows = list(collect(workflows).values())  # with their children
+        self.database = WatchedDatabase()
+        self.log = self.database.log
         self.trace: list[str] = []
         self.attempts: list[Attempt] = []
         self.writers: dict[tuple[str, int, int], dict[int, tuple[int, int | None]]] = {}
         self.accepted: set[str] = set()
         self.instances = 1  # how many are to be started
+        self.errands = 0  # what the application has yet to do
+        self.outgoing: dict[tuple[str, int, int, int], list[Mail]] = {}  # of each attempt at an activity
+        self.promised: list[tuple[int, str, str | None]] = []
+        self.delivered: set[tuple[str, str]] = set()  # sources and ids of CloudEvents that were accepted
+        self.replies: dict[str, bool] = {}  # whether a question of the application was answered with a value
         self.taken: dict[int, float] = {}  # when each partition was last claimed
         self.locks: dict[str, float] = {}  # instances that a stranger has locked, and until when
+        self.publishing = publishing
+        self.broker = Broker()
         self.over = False
+        self._error: Exception | None = None
         self._same_start = same_start
         self._free_interruptions = free_interruptions
+        self.event_buffer = int(event_buffer * 1e6)
         self._offset = 0
         self._calls = 0
         self._births = 0
@@ -92,7 +108,15 @@ class World:
 
     def next_call(self) -> int:
         self._calls += 1
+        if self._calls == _CALLS_LIMIT:
+            self.fail(Violation("the world goes round in circles: there is no end to its calls to the database"))
         return self._calls
+
+    def fail(self, error: Exception) -> None:
+        """It is over, at once."""
+        self._error = error
+        self._end()
+        self._group.cancel_scope.cancel()
 
     def spawn(self, fn: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         self._group.start_soon(fn, *args)
@@ -102,6 +126,12 @@ class World:
         while self._strangers and self._strangers[0].at <= call:
             until = anyio.current_time() + self._strangers.pop(0).size
             self.locks.update((id, until) for id in instance_ids if self.chance.random() < 0.5)
+
+    def torn(self, call: int) -> tuple[str, float]:
+        """What befalls this commit of an activity's transaction, and for how long."""
+        if not self._tears or self._tears[0].at > call:
+            return "", 0.0
+        return self.chance.choice(("late", "late", "slow", "unknown")), self._tears.pop(0).size
 
     def locked(self, instance_id: str) -> bool:
         return not self.calm and self.locks.get(instance_id, 0.0) > anyio.current_time()
@@ -123,19 +153,34 @@ class World:
         if not process.dead and not self.over:
             changed()
 
-    def begins(self, process: Process, info: ActivityInfo, command: RunActivity) -> None:
+    def begins(self, process: Process, info: ActivityInfo, command: RunActivity) -> Attempt:
         """An activity begins."""
         row = self.database.instances.get(info.instance_id)
-        head = 0 if row is None else len(self.database.events[row.id, row.run])
+        head = len(self.database.events.get((info.instance_id, info.run), ()))
         owner = None if row is None else self.database.holdings[row.partition].owner
         zombie = owner != process.name
         aware = zombie and row is not None and process.informed > self.taken.get(row.partition, 0.0)
-        self.attempts.append(Attempt(info.instance_id, command.id, command.attempt, head, zombie, aware))
+        attempt = Attempt(info.instance_id, info.run, command.id, command.attempt, head, zombie, aware)
+        self.attempts.append(attempt)
         self.note(f"{process.name} begins {info.instance_id} {command.id} {command.name} attempt {command.attempt}")
+        return attempt
+
+    def sends(self, step: Any, info: ActivityInfo, command: RunActivity) -> None:
+        """An attempt has ended well, and this is to go out with its result."""
+        place = info.instance_id, info.run, command.id, command.attempt
+        self.outgoing.setdefault(place, []).append(step.mail or Mail())
+
+    def promise(self, message: str, target: str | None) -> None:
+        """The application was told that a message to this instance, or to a channel's subscribers, was accepted."""
+        self.promised.append((self.log.tick(), message, target))
 
     def apps(self) -> list[App]:
         """Those that are open and alive, as far as a client can tell."""
         return [app for process, app in self._apps.values() if not process.dead and not process.leaving.is_set()]
+
+    def advance(self, microseconds: int) -> None:
+        """Put the database's clock forward."""
+        self._offset += microseconds
 
     # Running.
 
@@ -150,22 +195,21 @@ class World:
         return self.chance.getrandbits(count)
 
     async def _main(self, scenario: Callable[[World], Coroutine[Any, Any, None]]) -> None:
-        error: Exception | None = None
         async with anyio.create_task_group() as group:
             self._group = group
             for number in range(WORKERS):
                 self._bear(number)
             group.start_soon(self._misfortunes)
-            group.start_soon(self._hasten)
+            group.start_soon(hasten, self)
             try:
                 with anyio.fail_after(_LIMIT):
                     await scenario(self)
             except Exception as caught:
-                error = caught
+                self._error = caught
             self._end()
             group.cancel_scope.cancel()
-        if error is not None:
-            raise error
+        if self._error is not None:
+            raise self._error
 
     def _end(self) -> None:
         self.over = True
@@ -195,6 +239,8 @@ class World:
             drain=LEASE / 2,
             worker_id=process.name,
             max_resident=self.chance.choice((1, 2, 100)),
+            event_buffer=self.event_buffer / 1e6,
+            publisher=SimulatedPublisher(self, process) if self.publishing else None,
         )
         app._make_store = lambda url, service: SimulatedStore(self, process)
         app._parts = Parts(pool=pool(self, process), group=process.group, free_interruptions=self._free_interruptions)
@@ -219,7 +265,7 @@ class World:
 
     async def _strike(self, fault: Fault) -> None:
         if fault.kind == "clock":
-            self._offset += int(fault.size * 1e6)
+            self.advance(int(fault.size * 1e6))
         elif fault.kind == "wake":
             for app in self.apps():
                 resources = app._open
@@ -256,22 +302,6 @@ class World:
     async def _reborn(self, number: int, after: float) -> None:
         await anyio.sleep(after)
         self._bear(number)
-
-    async def _hasten(self) -> None:
-        """Where all that is left to do is to wait for a distant deadline, put the database's clock near it."""
-        while True:
-            await anyio.sleep(_LOOK)
-            if self.moments and anyio.current_time() < self.moments[-1].at + 2 * LEASE:
-                continue
-            deadlines = [row.wake_at for row in self.database.instances.values() if row.ended_at is None]
-            if (
-                len(self.accepted) >= self.instances
-                and deadlines
-                and all(at is not None and at > self.database_now() + _FAR for at in deadlines)
-            ):
-                nearest = min(at for at in deadlines if at is not None)
-                self._offset += nearest - self.database_now() - 1_000_000
-                self.note("the clock is put to the next deadline")
 
 
 @contextmanager

@@ -1,0 +1,66 @@
+"""What an app is given: checked, with words that say what to give instead."""
+
+from __future__ import annotations
+
+import base64
+from importlib.metadata import entry_points
+from typing import Any
+
+import orjson
+
+from perdure.durations import Seconds, seconds
+from perdure.errors import InvalidInput, UsageError
+
+
+def store_type(url: str) -> Any:
+    scheme, found, _ = str(url).partition("://")
+    if not found:
+        raise UsageError(f"{url!r} is not a database URL; give sqlite:///file.db, say")
+    for entry in entry_points(group="perdure.stores", name=scheme):
+        try:
+            return entry.load()
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"{scheme}:// needs the package {error.name}, which is not installed; install "
+                f"perdure[{entry.module.rpartition('.')[2]}]"
+            ) from None
+    known = sorted({entry.name for entry in entry_points(group="perdure.stores")})
+    raise UsageError(f"no store for {scheme}:// is installed; there are {', '.join(known) or 'none'}")
+
+
+def count(what: str, value: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise InvalidInput(f"{what}={value!r}: give a whole number from 1 to {most:,}")
+    return value
+
+
+def lease_seconds(value: Seconds) -> float:
+    lease = seconds(value, "lease")
+    if lease < 0.1:
+        raise InvalidInput(f"lease={value!r}: give at least 0.1 s; it must outlast a pause of the process")
+    return lease
+
+
+def dotted_path(path: str) -> str:
+    if not isinstance(path, str) or not path or '"' in path or not all(path.split(".")):
+        raise InvalidInput(f"find(input={{{path!r}: ...}}): give a dotted path into the arguments, like 'order.id'")
+    return path
+
+
+def json_text(path: str, value: object) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError as error:
+        raise InvalidInput(f"find(input={{{path!r}: ...}}): {error}; give a JSON value") from error
+
+
+def cursor_of(created_at: int, id: str) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps([created_at, id])).decode()
+
+
+def after_cursor(cursor: str) -> tuple[int, str]:
+    try:
+        created_at, id = orjson.loads(base64.urlsafe_b64decode(cursor))
+    except ValueError as error:
+        raise InvalidInput(f"cursor={cursor!r} is none of perdure's; give the .cursor of a page, or None") from error
+    return int(created_at), str(id)

@@ -1,0 +1,1 @@
+"""CloudEvents: what they look like, those that come in, and those that go out."""

@@ -1,0 +1,1 @@
+"""Messages from application code, and what carries them."""

@@ -1,0 +1,145 @@
+"""Messages in competing channels' queues, for the instances here that wait for one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Container, Mapping
+from contextlib import AbstractContextManager
+
+import anyio
+
+from perdure.errors import StoreUnavailable
+from perdure.machine.messages import Receive
+from perdure.ports import Request, Store, Taker
+from perdure.worker.actor import Actor
+from perdure.worker.signal import Signal
+
+logger = logging.getLogger("perdure.worker")
+
+#: Seconds between looks at queues that nobody has told of: the net under the notifications.
+_POLL = 2.0
+_RETRY = 0.2
+#: Messages taken from a queue at once.
+_BATCH = 200
+
+
+class Queues:
+    """`epochs` gives a copy of the partitions that are ours; `given` takes each message that was taken for an instance;
+    `looking` gathers those that are done meanwhile: they may have been found in the inbox before we hear of them.
+    `drained` gives the epoch of a partition all of whose requests have been read.
+
+    What an instance waits for is known also while it is evicted. A message that was taken for it is in its inbox, as if
+    it had been sent there; so whoever takes the partition over finds it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        epochs: Callable[[], Mapping[int, int]],
+        given: Callable[[Request], None],
+        looking: Callable[[], AbstractContextManager[Container[int]]],
+        drained: Callable[[int], int | None],
+    ) -> None:
+        self._store = store
+        self._epochs = epochs
+        self._given = given
+        self._looking = looking
+        self._drained = drained
+        self._wanted: dict[str, dict[str, tuple[int, int]]] = {}
+        self._channels: dict[str, set[str]] = {}
+        self._poked: set[str] = set()
+        self._wake = Signal()
+        self.busy = False
+
+    def update(self, actor: Actor) -> None:
+        """What the actor waits for, as it is committed."""
+        machine = actor.machine
+        if not machine.subscriptions and actor.id not in self._channels:
+            return
+        counts: dict[str, int] = {}
+        for command in machine.commands.values():
+            if isinstance(command, Receive) and machine.subscriptions.get(command.name) == "competing":
+                counts[command.name] = counts.get(command.name, 0) + 1
+        for channel in self._channels.get(actor.id, set()) - counts.keys():
+            self._withdraw(channel, actor.id)
+        for channel, count in counts.items():
+            self._wanted.setdefault(channel, {})[actor.id] = (actor.partition, count)
+            self._channels.setdefault(actor.id, set()).add(channel)
+            self._poke(channel)
+
+    def forget(self, instance_id: str) -> None:
+        """It has ended, or is somebody else's."""
+        for channel in list(self._channels.get(instance_id, ())):
+            self._withdraw(channel, instance_id)
+
+    def lost(self, partitions: frozenset[int]) -> None:
+        for wanted in list(self._wanted.values()):
+            for instance_id, (partition, _) in list(wanted.items()):
+                if partition in partitions:
+                    self.forget(instance_id)
+
+    def _withdraw(self, channel: str, instance_id: str) -> None:
+        wanted = self._wanted.get(channel)
+        if wanted is not None:
+            wanted.pop(instance_id, None)
+            if not wanted:
+                del self._wanted[channel]
+        channels = self._channels.get(instance_id)
+        if channels is not None:
+            channels.discard(channel)
+            if not channels:
+                del self._channels[instance_id]
+
+    def told(self, channel: str | None) -> None:
+        """Something was put into this queue, or into any."""
+        for one in list(self._wanted) if channel is None else [channel]:
+            self._poke(one)
+
+    def _poke(self, channel: str) -> None:
+        if channel in self._wanted:
+            self.busy = True
+            self._poked.add(channel)
+            self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            while self._poked:
+                channel = self._poked.pop()
+                try:
+                    await self._assign(channel)
+                except StoreUnavailable as error:
+                    logger.warning("cannot take from the queue of channel %r: %s", channel, error)
+                    self._poked.add(channel)
+                    await anyio.sleep(_RETRY)
+            self.busy = False
+            if not await self._wake.wait_for(_POLL if self._wanted else None):
+                self.told(None)
+
+    async def _assign(self, channel: str) -> None:
+        epochs = self._epochs()
+        takers: list[Taker] = []
+        for instance_id, (partition, count) in self._wanted.get(channel, {}).items():
+            epoch = epochs.get(partition)
+            if epoch is not None and self._drained(partition) == epoch:  # what it was given before comes first
+                takers += [Taker(instance_id, partition, epoch)] * count
+            if len(takers) >= _BATCH:
+                break
+        if not takers:
+            return
+        with self._looking() as gone:
+            given = await self._store.assign(channel, takers[:_BATCH])
+        for request in given:
+            if request.id in gone:
+                continue
+            self._count_down(channel, request.instance_id)
+            self._given(request)
+        if len(given) == len(takers[:_BATCH]):  # there may be more, and more who want some
+            self._poke(channel)
+
+    def _count_down(self, channel: str, instance_id: str) -> None:
+        """One less is wanted, until the actor's next turn says otherwise."""
+        partition, count = self._wanted.get(channel, {}).get(instance_id, (0, 0))
+        if count > 1:
+            self._wanted[channel][instance_id] = (partition, count - 1)
+        else:
+            self._withdraw(channel, instance_id)
