@@ -73,7 +73,7 @@ async def test_only_the_beginning_of_an_answer_is_quoted(receiver: Receiver) -> 
         ("Saturday, 21-Nov-26 18:00:30 GMT", 30.0),
         ("Sat, 21 Nov 2026 17:00:00 GMT", 0.0),
         ("-5", None),
-        ("1.5", None),
+        ("1.5", 1.5),
         ("soon", None),
         ("9" * 400, None),
         ("Sat, 99 Nov 2026 18:00:30 GMT", None),

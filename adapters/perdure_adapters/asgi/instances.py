@@ -12,6 +12,7 @@ from perdure import App, Handle, InstanceInfo, InstanceNotFound, InvalidInput, N
 from perdure_adapters.asgi.jsontext import json_value
 from perdure_adapters.asgi.problem import Problem, answer
 from perdure_adapters.asgi.route import Answering
+from perdure_adapters.documents import instance_fields, kind_of
 
 LONGEST_REASON = 1000
 
@@ -75,23 +76,7 @@ def _reason(body: bytes) -> str | None:
 def _document(info: InstanceInfo) -> dict[str, Any]:
     """Of an error its type alone: what it says may be nobody else's business, and is in the history."""
     return {
-        "instance_id": info.instance_id,
-        "workflow": info.workflow,
-        "version": info.version,
-        "status": info.status,
-        "run": info.run,
-        "continued_from": info.continued_from,
-        "created_at": info.created_at,
-        "ended_at": info.ended_at,
-        "wakes_at": info.wakes_at,
-        "cancel_requested": info.cancel_requested,
+        **instance_fields(info),
         "error": None if info.error is None else kind_of(info.error),
-        "compensation": info.compensation,
         "compensations": [{"name": one.name, "outcome": one.outcome} for one in info.compensations],
     }
-
-
-def kind_of(error: BaseException) -> str:
-    """The name of its class, known here or not."""
-    recorded = getattr(error, "type", None)  # of an error whose class is not known here
-    return recorded.rpartition(":")[2] if isinstance(recorded, str) and recorded else type(error).__name__

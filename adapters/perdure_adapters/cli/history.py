@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from perdure_adapters.cli.backend import run_async
-from perdure_adapters.cli.instance import event_fields
 from perdure_adapters.cli.output import compact, json_option, print_json, print_rows
 from perdure_adapters.cli.target import Client, target_argument
+from perdure_adapters.documents import event_fields
 
 if TYPE_CHECKING:
     from perdure import App, HistoryEvent

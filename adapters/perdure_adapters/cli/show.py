@@ -33,7 +33,6 @@ def show(app: App, id: str, as_json: bool) -> None:
             handle = await client.handle(id)
             info, history = await handle.info(), await handle.history()
             shown = fields(info)
-            shown["compensation"] = info.compensation
             shown["input"] = history[0].data.get("input", {})
             shown["result"] = history[-1].data if history[-1].kind == "WorkflowCompleted" else None
             with quietly():

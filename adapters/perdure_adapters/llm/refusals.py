@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
-import time
 from collections.abc import Mapping
-from email.utils import mktime_tz, parsedate_tz
 from typing import Any
 
 from perdure_adapters.llm.errors import LLMError, RequestRejected, ServiceUnavailable
 from perdure_adapters.llm.keys import Secret
+from perdure_adapters.pauses import asked_pause
 
 #: Characters of a service's words that are recorded.
 _ENOUGH = 1000
@@ -24,7 +22,7 @@ def refused(host: str, status: int, text: str, headers: Mapping[str, str], secre
     said = f"{host} answers {status}{known}: {told(_message(text), secret) or 'without a word'}"
     if status in _PASSING or status >= 500:
         return ServiceUnavailable(
-            f"{said}; try again later", status=status, retry_after=retry_after(headers), request_id=request_id
+            f"{said}; try again later", status=status, retry_after=asked_pause(headers), request_id=request_id
         )
     if 300 <= status < 400:
         said = f"{said}; it is somewhere else: give its own address as base_url"
@@ -40,21 +38,6 @@ def told(text: str, secret: Secret) -> str:
 def request_id_of(headers: Mapping[str, str], secret: Secret) -> str | None:
     found = headers.get("x-request-id") or headers.get("request-id")
     return told(found, secret)[:200] if found else None
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, of `Retry-After` (seconds or a date) or `retry-after-ms`; None without one that makes sense."""
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            wait = float(headers.get(name, "")) * unit
-        except ValueError:
-            continue
-        return wait if math.isfinite(wait) and wait >= 0 else None
-    try:
-        date = parsedate_tz(headers.get("retry-after", ""))
-        return None if date is None else max(0.0, mktime_tz(date) - time.time())
-    except (ValueError, OverflowError, OSError, TypeError):
-        return None
 
 
 def _message(text: str) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from perdure import HistoryEvent, InstanceInfo, Wait, Why
-from perdure_adapters.asgi.instances import kind_of
+from perdure_adapters.documents import event_fields, instance_fields, kind_of
 
 #: Things that are named, and characters, where it is said what an instance waits for.
 _NAMED, _LONGEST = 3, 300
@@ -62,18 +62,9 @@ STATUS: dict[str, Any] = {
 
 
 def status_of(info: InstanceInfo) -> dict[str, Any]:
-    return {
-        "instance_id": info.instance_id,
-        "workflow": info.workflow,
-        "status": info.status,
-        "run": info.run,
-        "created_at": moment(info.created_at),
-        "ended_at": None if info.ended_at is None else moment(info.ended_at),
-        "wakes_at": None if info.wakes_at is None else moment(info.wakes_at),
-        "cancel_requested": info.cancel_requested,
-        "error": None if info.error is None else {"type": kind_of(info.error), "message": str(info.error)},
-        "compensation": info.compensation,
-    }
+    shown = instance_fields(info)
+    error = None if info.error is None else {"type": kind_of(info.error), "message": str(info.error)}
+    return {**{name: _json(shown[name]) for name in _FIELDS if name in shown}, "error": error}
 
 
 def history_of(info: InstanceInfo, events: Sequence[HistoryEvent]) -> dict[str, Any]:
@@ -81,27 +72,16 @@ def history_of(info: InstanceInfo, events: Sequence[HistoryEvent]) -> dict[str, 
         "instance_id": info.instance_id,
         "workflow": info.workflow,
         "run": info.run,
-        "events": [
-            {
-                "seq": event.seq,
-                "kind": event.kind,
-                "command": event.command,
-                "name": event.name,
-                "at": moment(event.at),
-                "data": event.data,
-            }
-            for event in events
-        ],
+        "events": [{name: _json(value) for name, value in event_fields(event).items()} for event in events],
     }
+
+
+def _json(value: Any) -> Any:
+    return moment(value) if isinstance(value, datetime) else value
 
 
 def moment(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def said(error: BaseException) -> str:
-    text = str(error)
-    return f"{kind_of(error)}: {text}" if text else kind_of(error)
 
 
 def doing(why: Why) -> str:

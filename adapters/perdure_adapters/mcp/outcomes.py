@@ -14,8 +14,9 @@ import orjson
 
 from perdure import Handle, InstanceInfo, InvalidInput, WorkflowCancelled, WorkflowFailed
 from perdure.codec.schemas import wraps
+from perdure_adapters.documents import said
 from perdure_adapters.mcp.answers import given, refused
-from perdure_adapters.mcp.documents import moment, said
+from perdure_adapters.mcp.documents import moment
 from perdure_adapters.mcp.registered import Registered
 
 #: Takes how many steps are done, and the name of the last.

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from attrs import frozen
 
 from perdure import PerdureError, TerminalError
 from perdure.cloudevents.publishing import Unpublished
+from perdure_adapters.pauses import asked_pause
 
 #: Statuses below 500 that may pass: Request Timeout, Too Early, Too Many Requests.
 _PASSING = frozenset((408, 425, 429))
 #: Bytes of an answer that are looked at, and characters of it that a message quotes.
 BEGINNING = 8192
 _QUOTED = 200
-#: A Retry-After with more digits (some three years) is a mistake.
-_DIGITS = 8
 
 
 @frozen
@@ -35,19 +32,8 @@ class Answer:
             return None
         said = f"{place} answered {self._named()}{self._quoted()}"
         if self.status >= 500 or self.status in _PASSING:
-            return Unpublished(f"{said}; the event is sent again later", retry_after=self.retry_after())
+            return Unpublished(f"{said}; the event is sent again later", retry_after=asked_pause(self.headers))
         return TerminalError(f"{said}; mend the cause, then `app.retry_outbox({id!r})` sends the event again")
-
-    def retry_after(self) -> float | None:
-        """Seconds, from either form of Retry-After; None where there is none, or nonsense."""
-        value = self.headers.get("retry-after", "").strip()
-        if value.isascii() and value.isdigit():
-            return float(value) if len(value) <= _DIGITS else None
-        until = _date(value)
-        if until is None:
-            return None
-        now = _date(self.headers.get("date", "")) or datetime.now(UTC)  # the clock that `until` was read from, if told
-        return max(0.0, (until - now).total_seconds())
 
     def _named(self) -> str:
         try:
@@ -62,11 +48,3 @@ class Answer:
         if not words:
             return ""
         return f" ({words[:_QUOTED]}{'...' if len(words) > _QUOTED else ''})"
-
-
-def _date(value: str) -> datetime | None:
-    try:
-        when = parsedate_to_datetime(value)
-    except (ValueError, IndexError, OverflowError):
-        return None
-    return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
