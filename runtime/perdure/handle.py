@@ -13,6 +13,7 @@ from typing_extensions import TypeForm
 from perdure.codec import Failure, codec_for
 from perdure.definitions.children import child_result
 from perdure.definitions.deadlines import limit
+from perdure.definitions.sending import ask_from, send_from
 from perdure.durations import SECOND, Seconds, seconds
 from perdure.errors import (
     Conflict,
@@ -27,8 +28,7 @@ from perdure.errors import (
 from perdure.identity import new_id
 from perdure.instances import HistoryEvent, InstanceInfo
 from perdure.machine.children import CancelChild, Child
-from perdure.machine.machine import Machine, current
-from perdure.machine.messages import Ask, Send
+from perdure.machine.machine import current
 from perdure.mail.announcing import mailed
 from perdure.mail.envelopes import check_channel, check_key, envelope, opened
 from perdure.ports import EventRow, InstanceRow, Mail, Post
@@ -143,11 +143,12 @@ class Handle(Generic[T_co]):
         """Send a message. Returns once it is recorded; it is kept until the workflow receives on this channel.
 
         Sent again with the same `id`, it is the same message. Raises InvalidInput for data that cannot be kept,
-        InstanceNotFound, and InstanceEnded. In a workflow: as `perdure.send`.
+        InstanceNotFound, and InstanceEnded. In a workflow: as `perdure.send`, without an `id`.
         """
         check_channel(channel)
         machine = current()
         if machine is not None:
+            _without(id, "send")
             await send_from(machine, self._id, channel, data, metadata)
             return
         resources = self._app._resources()
@@ -190,14 +191,16 @@ class Handle(Generic[T_co]):
     ) -> Any:
         """Send a message, and wait for the workflow's `message.reply(...)`, of this type.
 
-        Asked again with the same `id`, it is the same question, answered once. Raises TimeoutError after
-        `timeout` seconds: then the question is taken back, if it was not received yet. Raises InstanceEnded if the
-        workflow ends without an answer, InstanceNotFound, and InvalidInput.
+        Asked again with the same `id`, it is the same question, answered once; the answer is kept for a week. Raises
+        TimeoutError after `timeout` seconds: then the question is taken back, if it was not received yet. Raises
+        InstanceEnded if the workflow ends without an answer, InstanceNotFound, and InvalidInput. In a workflow it is a
+        step, and takes no `id`.
         """
         check_channel(channel)
         codec = codec_for(type, f"the reply on channel {channel!r}")
         machine = current()
         if machine is not None:
+            _without(id, "ask")
             async with limit(timeout, f"no reply came on channel {channel!r}"):
                 return opened(await ask_from(machine, self._id, channel, data), codec, channel)
         if timeout is None:
@@ -223,8 +226,13 @@ class Handle(Generic[T_co]):
             trace=self._app._settings.calls.trace(),
             max_payload=self._app._max_payload,
         )
-        await self._check_live()
         store = resources.store
+        info = await self.info()
+        if info.ended_at is not None:
+            known = None if id is None else await store.answer(ask_id)  # it may be asked again, and have been answered
+            if known is None:
+                raise self._ended(info)
+            return orjson.loads(known)
         with resources.waiters.waiting(ask_id) as waiter:
             try:
                 post = Post(self._id, "message", text, channel, ask_id, once=id is not None)
@@ -352,6 +360,9 @@ class _NoApp:
 
     _max_payload = 0
 
+    async def _instance(self, instance_id: str) -> Any:
+        self._resources()
+
     def _resources(self) -> Any:
         raise UsageError(
             "this handle was made by spawn(): inside its workflow it has result, send, ask and cancel; for anything "
@@ -359,39 +370,8 @@ class _NoApp:
         )
 
 
-async def send_from(machine: Machine, to: str, channel: str, data: object, metadata: Mapping[str, str] | None) -> None:
-    """Send from inside a workflow."""
-    message_id = machine.next_id
-    text = envelope(
-        message_id,
-        channel,
-        data,
-        metadata,
-        sender=machine.instance_id,
-        at=machine.now,
-        trace=machine.trace_context,
-        max_payload=machine.max_payload,
-    )
-    command = Send(channel, to, message_id, text)
-    machine.issue(command)
-    await command
-
-
-async def ask_from(machine: Machine, to: str, channel: str, data: object) -> Any:
-    """Ask from inside a workflow; the answer as it came."""
-    ask_id = machine.next_id
-    ask = {"id": ask_id, "instance": machine.instance_id, "run": machine.run_number, "command": machine.last + 1}
-    text = envelope(
-        ask_id,
-        channel,
-        data,
-        None,
-        sender=machine.instance_id,
-        at=machine.now,
-        trace=machine.trace_context,
-        ask=ask,
-        max_payload=machine.max_payload,
-    )
-    command = Ask(channel, to, ask_id, text)
-    machine.issue(command)
-    return await command
+def _without(id: str | None, what: str) -> None:
+    if id is not None:
+        raise UsageError(
+            f"{what}(id={id!r}) in a workflow: leave the id out; there it is a step, and happens once anyhow"
+        )

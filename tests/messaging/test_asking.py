@@ -12,9 +12,11 @@ from messaging.test_unanswered import never_answers
 from messaging.watching import emptied, happened, rests, rows, until
 from perdure import (
     App,
+    InstanceEnded,
     InvalidInput,
     Message,
     UsageError,
+    WorkflowCancelled,
     messages,
     receive,
     recur,
@@ -88,7 +90,7 @@ async def test_answers_are_typed_and_each_question_gets_its_own(url: str) -> Non
         found: list[Total] = []
 
         async def ask(number: int) -> None:
-            found.append(await handle.ask("add", number, Total, timeout=20))
+            found.append(await handle.ask("add", number, Total, timeout=60))
 
         async with anyio.create_task_group() as group:
             for number in range(1, 11):
@@ -96,9 +98,9 @@ async def test_answers_are_typed_and_each_question_gets_its_own(url: str) -> Non
         assert sorted(one.count for one in found) == list(range(1, 11))
         assert max(one.sum for one in found) == 55
         with pytest.raises(InvalidInput):
-            await handle.ask("add", 1, str, timeout=20)
-        assert await handle.ask("add", timeout=20) == {"count": 11, "sum": 56}
-        assert await handle.result(timeout=20) == 11
+            await handle.ask("add", 1, str, timeout=60)
+        assert await handle.ask("add", timeout=60) == {"count": 11, "sum": 56}
+        assert await handle.result(timeout=60) == 11
         await emptied(app, "asks")
         await emptied(app, "inbox")
 
@@ -108,7 +110,7 @@ async def test_a_client_asks_a_worker_elsewhere(url: str) -> None:
         id = (await app.start(sums)).id
         asking = client.handle("sums", id)
         for number in (1, 2):
-            assert await asking.ask("add", 1, Total, timeout=20) == Total(number, number)
+            assert await asking.ask("add", 1, Total, timeout=60) == Total(number, number)
 
 
 async def test_a_timeout_leaves_nothing_behind(url: str) -> None:
@@ -122,17 +124,18 @@ async def test_a_timeout_leaves_nothing_behind(url: str) -> None:
         assert await rows(app, "asks") == 0
         assert await rows(app, "inbox") == 0
         await handle.send("end", None)
-        assert await handle.result(timeout=20) == "unread"
+        assert await handle.result(timeout=60) == "unread"
 
 
 async def test_who_gave_up_and_was_received_all_the_same_leaves_nothing(url: str) -> None:
     async with App(url, workflows=[answers_when_told]) as app:
         handle = await app.start(answers_when_told)
-        with pytest.raises(TimeoutError):
-            await handle.ask("question", 1, timeout=0.3)
-        await happened(handle, "MessageReceived")
+        async with anyio.create_task_group() as group:
+            group.start_soon(handle.ask, "question", 1)
+            await happened(handle, "MessageReceived")
+            group.cancel_scope.cancel()
         await handle.send("go", None)
-        await handle.result(timeout=20)
+        await handle.result(timeout=60)
         assert await rows(app, "asks") == 0
         await emptied(app, "inbox")
 
@@ -143,13 +146,19 @@ async def test_the_same_id_is_one_question(url: str) -> None:
         found: list[Total] = []
 
         async def ask() -> None:
-            found.append(await handle.ask("add", 5, Total, timeout=20, id="one"))
+            found.append(await handle.ask("add", 5, Total, timeout=60, id="one"))
 
         async with anyio.create_task_group() as group:
             for _ in range(3):
                 group.start_soon(ask)
         assert found == [Total(1, 5)] * 3
-        assert await handle.ask("add", 5, Total, timeout=20, id="two") == Total(2, 10)
+        assert await handle.ask("add", 5, Total, timeout=60, id="two") == Total(2, 10)
+        await handle.cancel()
+        with pytest.raises(WorkflowCancelled):
+            await handle.result(timeout=60)
+        assert await handle.ask("add", 5, Total, timeout=60, id="one") == Total(1, 5)  # whose answer got lost, say
+        with pytest.raises(InstanceEnded):
+            await handle.ask("add", 5, Total, timeout=60, id="three")
 
 
 async def test_an_answer_given_after_a_restart_arrives(url: str) -> None:
@@ -157,7 +166,7 @@ async def test_an_answer_given_after_a_restart_arrives(url: str) -> None:
         found: list[str] = []
 
         async def ask(id: str) -> None:
-            found.append(await client.handle("answers_when_told", id).ask("question", 7, str, timeout=30))
+            found.append(await client.handle("answers_when_told", id).ask("question", 7, str, timeout=60))
 
         async with anyio.create_task_group() as group:
             async with App(url, workflows=[answers_when_told]) as app:
@@ -167,7 +176,7 @@ async def test_an_answer_given_after_a_restart_arrives(url: str) -> None:
             async with App(url, workflows=[answers_when_told]) as app:
                 again = app.handle(answers_when_told, handle.id)
                 await again.send("go", None)
-                await again.result(timeout=20)
+                await again.result(timeout=60)
         assert found == ["about 7"]
 
 
@@ -181,7 +190,7 @@ async def test_an_unread_question_moves_along_to_the_next_run(url: str) -> None:
 
         async with anyio.create_task_group() as group:
             group.start_soon(go)
-            assert await handle.ask("question", 1, str, timeout=20) == "at last"
+            assert await handle.ask("question", 1, str, timeout=60) == "at last"
         assert (await handle.info()).run == 2
 
 
@@ -189,12 +198,12 @@ async def test_reply_is_for_questions_and_once(url: str) -> None:
     async with App(url, workflows=[answers_twice, answers_badly]) as app:
         handle = await app.start(answers_twice)
         await handle.send("plain", None)
-        assert await handle.ask("question", None, int, timeout=20) == 1
-        plain, again = await handle.result(timeout=20)
+        assert await handle.ask("question", None, int, timeout=60) == 1
+        plain, again = await handle.result(timeout=60)
         assert "no reply" in plain and "already" in again
         careless = await app.start(answers_badly)
-        assert await careless.ask("question", timeout=20) == "better"
-        assert "question" in await careless.result(timeout=20)
+        assert await careless.ask("question", timeout=60) == "better"
+        assert "question" in await careless.result(timeout=60)
         for wrong in (object(), "\ud800", float("nan")):
             with pytest.raises(InvalidInput):
                 await careless.ask("question", wrong)

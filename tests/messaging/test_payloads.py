@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 from messaging.watching import happened, rests
@@ -36,7 +36,17 @@ class Order:
     at: datetime
 
 
-ORDER = Order(7, [Line("tea", Decimal("1.50"), Colour.RED), Line("cup", Decimal(2))], datetime(2026, 1, 2, tzinfo=UTC))
+T = TypeVar("T")
+
+
+@dataclass
+class Box(Generic[T]):
+    items: list[T]
+    named: dict[str, T] | None = None
+
+
+LINE = Line("tea", Decimal("1.50"), Colour.RED)
+ORDER = Order(7, [LINE, Line("cup", Decimal(2))], datetime(2026, 1, 2, tzinfo=UTC))
 seen: list[list[Any]] = []
 
 
@@ -53,6 +63,7 @@ async def reads_types() -> bool:
     notes.append((await receive("box", None)).data)
     notes.append((await receive("box", Literal["a", "b"])).data)
     notes.append((await receive("box", dict[str, list[UUID]])).data)
+    notes.append((await receive("box", Box[Line])).data)
     notes.append((await receive("box")).data)
     await receive("go")
     return True
@@ -88,6 +99,7 @@ async def test_typed_data_and_bytes_are_the_same_in_every_life(url: str) -> None
         None,
         "b",
         {"ids": [UUID(int=5)]},
+        Box([LINE], {"a": LINE}),
         [1, {"deep": [None, 1.5]}],
     ]
     async with App(url, workflows=[reads_types]) as app:
@@ -99,7 +111,7 @@ async def test_typed_data_and_bytes_are_the_same_in_every_life(url: str) -> None
     async with App(url, workflows=[reads_types]) as app:
         again = app.handle(reads_types, handle.id)
         await again.send("go", None)
-        assert await again.result(timeout=20)
+        assert await again.result(timeout=60)
     assert seen == [sent, sent]
 
 
@@ -112,7 +124,7 @@ async def test_what_is_changed_after_sending_does_not_change_the_message(url: st
         changing.append(2)
         await app.publish("box", 3)
         await handle.send("box", True)
-        first, second, third = await handle.result(timeout=20)
+        first, second, third = await handle.result(timeout=60)
         assert first.startswith("refused:") and "box" in first
         assert second == 3
         assert third.startswith("refused:")
@@ -123,7 +135,7 @@ async def test_a_message_of_the_wrong_type_fails_who_does_not_expect_it(url: str
         handle = await app.start(is_careless)
         await handle.send("box", "seven")
         try:
-            await handle.result(timeout=20)
+            await handle.result(timeout=60)
         except WorkflowFailed as failed:
             assert isinstance(failed.error, InvalidInput)
             assert "box" in str(failed.error)

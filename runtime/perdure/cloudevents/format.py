@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from perdure.codec.misfit import described
 from perdure.durations import to_datetime
 from perdure.errors import InvalidInput
 from perdure.mail.envelopes import MAX_METADATA, check_type, payload
@@ -63,6 +64,11 @@ def parse(event: CloudEventLike | Mapping[str, Any], *, now: int, max_payload: i
 
 
 def _fields(event: CloudEventLike) -> dict[str, Any]:
+    if not (hasattr(event, "get_attributes") and hasattr(event, "get_data")):
+        raise InvalidInput(
+            f"{described(event)} is no CloudEvent: give one of the cloudevents package, or a mapping with id, source, "
+            "type and data"
+        )
     return {**event.get_attributes(), "data": event.get_data()}
 
 

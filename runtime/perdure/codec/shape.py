@@ -44,6 +44,9 @@ class Shape(ABC):
     native: bool = False
     """Whether it is what JSON itself calls such data: in a union it goes untagged before others."""
 
+    anything: bool = False
+    """Whether it takes what any other takes: a union with it is it alone."""
+
     keys: frozenset[str] | None = None
     """The names in the JSON object, when it is always an object with no other names."""
 

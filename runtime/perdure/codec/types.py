@@ -75,6 +75,11 @@ S = TypeVar("S", bound=Shape)
 _shapes: dict[Any, Shape] = {}
 
 
+def register(hint: Any, shape: Shape) -> None:
+    """That the values of `hint` have this shape."""
+    _shapes[hint] = shape
+
+
 class Alias(Shape):
     """Stands for a type alias while what it means, and what may contain it, is being made."""
 
@@ -190,6 +195,9 @@ class Builder:
 
     def _union(self, hint: Any, args: tuple[Any, ...]) -> Shape:
         members = [self._build(arg) for arg in args]
+        anything = next((member for member in members if member.anything), None)
+        if anything is not None:
+            return anything
         if JSON in members:
             if all(member is JSON or isinstance(member, Primitive) for member in members):
                 return JSON

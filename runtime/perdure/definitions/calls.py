@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,18 +19,21 @@ R = TypeVar("R")
 class ActivityCall(Coroutine[None, None, R]):
     """Awaiting it issues the command, so that calls are numbered in the order they are awaited.
 
-    It is a coroutine by protocol, not by type: that spares a frame for each step.
+    It is a coroutine by protocol, not by type: that spares a frame for each step. As of any coroutine, Python is told
+    of one that is never awaited (RuntimeWarning).
     """
 
-    __slots__ = ("activity", "args", "kwargs", "steps")
+    __slots__ = ("activity", "args", "awaited", "kwargs", "steps")
 
     def __init__(self, activity: Activity[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.activity = activity
         self.args = args
         self.kwargs = kwargs
         self.steps: Generator[Any, None, R] | None = None
+        self.awaited = False
 
     def __await__(self) -> Generator[Any, None, R]:
+        self.awaited = True
         machine = current()
         if machine is None or self.steps is not None:
             raise UsageError(f"this call of {self.activity!r} cannot be awaited here; call and await it in one place")
@@ -56,5 +60,14 @@ class ActivityCall(Coroutine[None, None, R]):
         self.steps.throw(*error)
 
     def close(self) -> None:
+        self.awaited = True  # nobody means to any more
         if self.steps is not None:
             self.steps.close()
+
+    def __del__(self) -> None:
+        if self.awaited:
+            return
+        machine = current()
+        if machine is not None and machine.current is not None:  # else its instance is put away
+            message = f"{self.activity!r} was called, but never awaited, so it did not run; put `await` before the call"
+            warnings.warn(message, RuntimeWarning, stacklevel=2, source=self)

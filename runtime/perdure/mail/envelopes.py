@@ -8,13 +8,14 @@ from typing import Any
 import orjson
 
 from perdure.codec import MAX_PAYLOAD, Failure, codec_for
-from perdure.errors import InvalidInput, UsageError
+from perdure.codec.own import Own
+from perdure.errors import InvalidInput
 
 #: Bytes of a message's metadata, and of an event's attributes, encoded.
 MAX_METADATA = 65_536
 
 _ANY = codec_for(Any, "a message")
-_NATIVE = (bool, int, float, str, type(None))
+_OWN = codec_for(Own, "a message")
 
 
 def check_channel(channel: object) -> str:
@@ -47,31 +48,7 @@ def payload(data: object, where: str, max_payload: int = MAX_PAYLOAD) -> str:
     try:
         return _ANY.encode(data, where, max_payload=max_payload)
     except InvalidInput:
-        try:
-            plain = _plain(data, where)
-        except RecursionError:
-            plain = data
-        return _ANY.encode(plain, where, max_payload=max_payload)
-
-
-def _plain(value: Any, where: str) -> Any:
-    """What JSON has itself, of a value whose parts each know their own type; what has none stays as it is."""
-    cls = type(value)
-    if cls in _NATIVE:
-        return value
-    if cls is list or cls is tuple:
-        return [_plain(item, where) for item in value]
-    if cls is set or cls is frozenset:
-        return sorted((_plain(item, where) for item in value), key=repr)
-    form: Any = cls
-    if cls is dict:
-        value = {key: _plain(item, where) for key, item in value.items()}
-        kinds = {type(key) for key in value}
-        form = dict[kinds.pop(), Any] if len(kinds) == 1 else Any  # type: ignore[misc]  # known at run time only
-    try:
-        return codec_for(form, where).data(value, where)
-    except UsageError:
-        return value  # to be refused together with its place
+        return _OWN.encode(data, where, max_payload=max_payload)
 
 
 def encoded(data: Any) -> str:

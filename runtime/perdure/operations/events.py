@@ -14,7 +14,7 @@ from perdure.definitions.deadlines import limit
 from perdure.durations import Seconds
 from perdure.errors import InvalidInput
 from perdure.machine.messages import WaitEvent
-from perdure.mail.envelopes import check_type, encoded
+from perdure.mail.envelopes import check_type, encoded, payload
 from perdure.operations.require import workflow_machine
 
 T = TypeVar("T")
@@ -81,7 +81,5 @@ def _path(path: object) -> str:
 
 
 def _json(path: str, value: object) -> str:
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except TypeError as error:
-        raise InvalidInput(f"wait_event(match={{{path!r}: ...}}): {error}; give a JSON value") from error
+    text = payload(value, f"wait_event(match={{{path!r}: ...}})")
+    return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS).decode()

@@ -10,9 +10,10 @@ from typing_extensions import TypeForm
 
 from perdure.codec import Codec, codec_for
 from perdure.definitions.deadlines import limit
+from perdure.definitions.sending import send_from
 from perdure.durations import Seconds, to_datetime
 from perdure.errors import InvalidInput, UsageError
-from perdure.handle import Handle, send_from
+from perdure.handle import Handle
 from perdure.machine.machine import Machine, current
 from perdure.machine.messages import Publish, Receive, Reply, Subscribe, Unsubscribe
 from perdure.mail.envelopes import answer_text, check_channel, encoded, envelope, refusal

@@ -1,0 +1,87 @@
+"""What is easily got wrong is told, with what to do."""
+
+from __future__ import annotations
+
+import gc
+import warnings
+
+import pytest
+
+from perdure import App, UsageError, activity, gather, race, receive, sleep, spawn, workflow
+
+ran: list[int] = []
+
+
+@activity
+async def notes(number: int) -> int:
+    ran.append(number)
+    return number
+
+
+@activity
+def notes_in_a_thread(number: int) -> int:
+    ran.append(number)
+    return number
+
+
+@workflow
+async def forgets_to_await() -> None:
+    notes(1)  # type: ignore[unused-coroutine]  # the mistake under test
+    notes_in_a_thread(2)  # type: ignore[unused-coroutine]  # as above
+    await notes(3)
+
+
+@workflow
+async def awaits_later() -> list[int]:
+    calls = [notes(1), notes(2)]
+    await sleep(0.001)
+    first = await gather(*calls)
+    winner = await race(a=notes(3), b=receive("never"))
+    return [*first, int(winner.label == "a")]
+
+
+@workflow
+async def waits() -> None:
+    await receive("go")
+
+
+@workflow
+async def asks_too_much_of_its_handles() -> list[str]:
+    child = await spawn(waits)
+    said: list[str] = []
+    for misuse in (child.info(), child.history(), child.send("go", 1, id="x"), child.ask("go", 1, id="x")):
+        try:
+            await misuse
+        except UsageError as error:
+            said.append(str(error))
+    await child.send("go", None)
+    await child.result()
+    return said
+
+
+async def test_python_is_told_of_a_call_that_is_never_awaited() -> None:
+    ran.clear()
+    async with App("memory://", workflows=[forgets_to_await, awaits_later]) as app:
+        with pytest.warns(RuntimeWarning, match="never awaited") as told:
+            await (await app.start(forgets_to_await)).result(timeout=60)
+        assert [warning.filename for warning in told] == [__file__] * 2
+        assert [str(warning.message).split("'")[1] for warning in told] == ["notes", "notes_in_a_thread"]
+    assert ran == [3]
+
+
+async def test_calls_that_are_awaited_later_are_nobodys_mistake() -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        async with App("memory://", workflows=[awaits_later], max_resident=1) as app:
+            handles = [await app.start(awaits_later) for _ in range(5)]
+            assert [await handle.result(timeout=60) for handle in handles] == [[1, 2, 1]] * 5
+        gc.collect()
+    assert [str(warning.message) for warning in told if "never awaited" in str(warning.message)] == []
+
+
+async def test_what_a_child_s_handle_has_not_says_where_it_is() -> None:
+    async with App("memory://", workflows=[asks_too_much_of_its_handles]) as app:
+        said = await (await app.start(asks_too_much_of_its_handles)).result(timeout=60)
+    assert len(said) == 4
+    assert all("app.handle()" in text for text in said[:2])
+    assert all("leave the id out" in text for text in said[2:])
