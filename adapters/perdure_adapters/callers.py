@@ -177,11 +177,13 @@ class SQLGuest:
             raise
 
 
-def line_for(line: Line | None, connection: Any, blocking: bool, takes: str) -> Line:
-    """The line, if it is of the kind that is wanted. Raises UsageError. `takes`: what would be right."""
+def line_for(line: Line | None, connection: Any, blocking: bool, takes: str, blocking_takes: str) -> Line:
+    """The line, if it is of the kind that is wanted. Raises UsageError. `takes`: what would be
+    right; `blocking_takes`: of connections that block."""
     if line is None:
+        name, drivers = ("app.sync.using", blocking_takes) if blocking else ("app.using", takes)
         raise UsageError(
-            f"app.using takes a connection to the app's own database: {takes}, or SQLAlchemy's; not "
+            f"{name} takes a connection to the app's own database: {drivers}, or SQLAlchemy's; not "
             f"{type(connection).__module__}.{type(connection).__qualname__}"
         )
     if line.blocking and not blocking:

@@ -32,8 +32,8 @@ from perdure.errors import (
 from perdure.hooks import Hooks
 from perdure.hooks.calls import Calls
 from perdure.identity import bits
-from perdure.machine.machine import current
 from perdure.mail.postbox import Postbox
+from perdure.operations.require import check_outside
 from perdure.registry import collect
 from perdure.resources import News, Resources
 from perdure.stopping import Stopping
@@ -254,11 +254,7 @@ class App(Client):
             )
 
     def _resources(self) -> Resources:
-        if current() is not None:
-            raise UsageError(
-                "the app was used inside a workflow, where nothing of it would be recorded; use perdure's own "
-                "operations, or call the app in an @activity"
-            )
+        check_outside("the app")
         if self._open is None:
             raise UsageError("the app is not open; use it inside `async with app:`")
         if current_token().native_token is not self._loop:
@@ -269,8 +265,13 @@ class App(Client):
         """Serve until SIGTERM or SIGINT, then drain. A second signal stops the draining.
 
         `beside` runs while the app is open, and ends when `stopping.asked` is set; the app drains after it. It is
-        cancelled when `stopping.hurried` is.
+        cancelled when `stopping.hurried` is. Raises UsageError where there would be nothing to do: with `worker=False`,
+        and nothing `beside`.
         """
+        if not self._with_worker and beside is None:
+            raise UsageError(
+                "this App has worker=False, so it would run no workflow; leave that out where it is to run"
+            )
         stopping = Stopping()
         if threading.current_thread() is not threading.main_thread():
             async with self:  # signals arrive in the main thread only; whoever started us cancels us
@@ -278,7 +279,8 @@ class App(Client):
             return
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with self:
-                logger.info("worker %s is running; send SIGTERM to stop it", self._settings.worker_id)
+                what = f"worker {self._settings.worker_id}" if self._with_worker else "a client without a worker"
+                logger.info("%s is running; send SIGTERM to stop it", what)
                 assert self._group is not None  # the app is open
                 with anyio.CancelScope() as scope:
                     self._group.start_soon(stopping.listen, signals)

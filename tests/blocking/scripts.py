@@ -27,22 +27,22 @@ def forks() -> None:
         if pid == 0:
             try:
                 with app.sync:
-                    assert app.sync.handle(quick, "parent before").result(timeout=30) == "x"
-                    print(app.sync.start(quick, str(number)).result(timeout=30), flush=True)
+                    assert app.sync.handle(quick, "parent before").result(timeout=60) == "x"
+                    print(app.sync.start(quick, str(number)).result(timeout=60), flush=True)
             except BaseException as error:
                 print(repr(error), file=sys.stderr, flush=True)
                 os._exit(1)
             os._exit(0)
         children.append(pid)
     ends = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
-    print(ends, app.sync.start(quick, "parent after").result(timeout=30), flush=True)
+    print(ends, app.sync.start(quick, "parent after").result(timeout=60), flush=True)
 
 
 def waits() -> None:
     """Until somebody presses Ctrl-C."""
     handle = app.sync.start(collect.options(id="waiting"), "end")
-    print("waiting", flush=True)
     try:
+        print("waiting", flush=True)
         handle.result()
     except KeyboardInterrupt:
         print(handle.info().status, flush=True)

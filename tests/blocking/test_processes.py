@@ -29,7 +29,7 @@ def started(url: str, what: str) -> subprocess.Popen[str]:
 
 def test_who_forgets_to_close_it_ends_all_the_same(own_url: str) -> None:
     process = started(own_url, "forgets")
-    out, errors = process.communicate(timeout=3 * PATIENCE)
+    out, errors = process.communicate(timeout=PATIENCE)
     assert (out, errors, process.returncode) == ("forgotten\n", "", 0)
 
 
@@ -38,7 +38,7 @@ def test_each_process_that_was_forked_opens_its_own(own_url: str) -> None:
     """As servers do that load the application before they fork."""
     process = started(own_url, "forks")
     with serving(own_url):
-        out, errors = process.communicate(timeout=3 * PATIENCE)
+        out, errors = process.communicate(timeout=PATIENCE)
     lines = out.splitlines()
     assert (sorted(lines[:-1]), lines[-1:], errors) == (["0", "1", "2"], ["[0, 0, 0] parent after"], "")
     assert process.returncode == 0
@@ -49,5 +49,5 @@ def test_ctrl_c_ends_a_wait(sqlite_url: str) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "waiting\n"
     process.send_signal(signal.SIGINT)
-    out, errors = process.communicate(timeout=3 * PATIENCE)
+    out, errors = process.communicate(timeout=PATIENCE)
     assert (out, errors, process.returncode) == ("running\n", "", 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -93,14 +94,14 @@ def test_each_method(own_url: str) -> None:
         listening: SyncHandle[str] = sync.start(listen)
         _until(lambda: execute(own_url, "select count(*) from perdure_subscriptions")[0][0])
         sync.publish("news", "read all about it", metadata={"k": "v"}, id="1")
-        assert listening.result(timeout=30) == "read all about it"
+        assert listening.result(timeout=60) == "read all about it"
         asked = sync.start(answers.options(id="a"))
-        assert asked.ask("questions", 41, int, timeout=30) == 42
+        assert asked.ask("questions", 41, int, timeout=60) == 42
         assert sync.handle(answers, "a").history()[0].kind == "WorkflowStarted"
         endless = sync.start(collect, "never")
         endless.cancel(reason="enough")
         with pytest.raises(WorkflowCancelled, match="enough"):
-            endless.result(timeout=30)
+            endless.result(timeout=60)
         assert sync.lookup(endless.id).info().status == "cancelled"
         event = {"specversion": "1.0", "id": "e", "source": "/s", "type": "t"}
         sync.deliver(event)
@@ -117,7 +118,7 @@ def _until(condition: Callable[[], object]) -> None:
 def test_errors_arrive_as_they_are(sqlite_url: str) -> None:
     with serving(sqlite_url) as app:
         with pytest.raises(WorkflowFailed) as failed:
-            app.sync.start(fails).result(timeout=30)
+            app.sync.start(fails).result(timeout=60)
         assert isinstance(failed.value.__cause__, Declined)
         shown = "".join(traceback.format_exception(failed.value))
         assert "in result" in shown and "test_errors_arrive_as_they_are" in shown
@@ -126,7 +127,7 @@ def test_errors_arrive_as_they_are(sqlite_url: str) -> None:
         with pytest.raises(TimeoutError):
             app.sync.start(collect, "never").result(timeout=0.01)
         with pytest.raises(InstanceNotFound):
-            app.sync.handle(quick, "nobody").result(timeout=5)
+            app.sync.handle(quick, "nobody").result(timeout=60)
         app.sync.start(quick.options(id="taken"), "x")
         with pytest.raises(Conflict):
             app.sync.start(run.options(id="taken"), "x")
@@ -165,10 +166,44 @@ async def test_not_inside_an_event_loop(sqlite_url: str) -> None:
 
         def in_a_thread() -> str:
             with app.sync:
-                return app.sync.start(quick, "from a thread").result(timeout=30)
+                return app.sync.start(quick, "from a thread").result(timeout=60)
 
         assert await anyio.to_thread.run_sync(in_a_thread) == "from a thread"
-        assert await (await app.start(quick, "x")).result(timeout=30) == "x"
+        connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), check_same_thread=False)
+        using = await anyio.to_thread.run_sync(app.sync.using, connection)
+        with pytest.raises(UsageError, match="await app.start"):
+            using.start(quick, "x")
+        with pytest.raises(UsageError, match="sqlite3's, Django's"):
+            await anyio.to_thread.run_sync(app.sync.using, 3)
+        connection.close()
+        await anyio.to_thread.run_sync(app.sync.close)
+        assert await (await app.start(quick, "x")).result(timeout=60) == "x"
+
+
+async def test_not_inside_a_workflow(sqlite_url: str) -> None:
+    connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), check_same_thread=False)
+
+    @workflow
+    async def goes_astray() -> list[str]:
+        said: list[str] = []
+        for astray in (
+            lambda: app.sync.start(quick, "x"),
+            lambda: using.start(quick, "x"),
+            lambda: using.send("x", "c", 1),
+        ):
+            try:
+                astray()
+            except UsageError as error:
+                said.append(str(error))
+        return said
+
+    async with App(sqlite_url, workflows=[*EVERY, goes_astray]) as app:
+        using = await anyio.to_thread.run_sync(app.sync.using, connection)
+        said = await (await app.start(goes_astray)).result(timeout=60)
+        assert len(said) == 3 and all("was used inside a workflow" in text for text in said)
+        assert waiting(sqlite_url) == 0
+        await anyio.to_thread.run_sync(app.sync.close)
+    connection.close()
 
 
 def test_closed_and_opened_again(sqlite_url: str) -> None:
@@ -178,8 +213,8 @@ def test_closed_and_opened_again(sqlite_url: str) -> None:
         app.sync.close()
         app.sync.close()
         assert threading.active_count() < before
-        assert handle.result(timeout=30) == "x"
-        assert app.client().sync.start(quick.options(id=handle.id), "y").result(timeout=30) == "x"
+        assert handle.result(timeout=60) == "x"
+        assert app.client().sync.start(quick.options(id=handle.id), "y").result(timeout=60) == "x"
 
 
 def test_closed_while_another_thread_waits(sqlite_url: str) -> None:
@@ -220,7 +255,7 @@ class TestUsing:
                 assert using.emit("t", what, source="/s", id=what) == what
                 assert waiting(own_url) == 0 or what == "done"
                 end()
-            assert handle.result(timeout=30) == ["done", "end"]
+            assert handle.result(timeout=60) == ["done", "end"]
             with pytest.raises(InstanceNotFound):
                 app.sync.handle(collect, "undone").info()
             _until(lambda: waiting(own_url) == 0)
@@ -238,7 +273,7 @@ class TestUsing:
 
         async with app:
             id = await anyio.to_thread.run_sync(in_a_thread)
-            assert await app.handle(quick, id).result(timeout=30) == "x"
+            assert await app.handle(quick, id).result(timeout=60) == "x"
 
     def test_connections_that_are_to_be_awaited(self, sqlite_url: str) -> None:
         async def opens() -> Any:
@@ -249,7 +284,7 @@ class TestUsing:
         with app.sync:
             with pytest.raises(UsageError, match=r"await app\.using"):
                 app.sync.using(anyio.run(opens))
-            with pytest.raises(UsageError, match=r"app\.using takes"):
+            with pytest.raises(UsageError, match=r"app\.sync\.using takes"):
                 app.sync.using(create_engine("sqlite://"))
 
 

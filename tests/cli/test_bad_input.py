@@ -61,11 +61,6 @@ def test_failure(prompt: Prompt, arguments: tuple[str, ...], said: str) -> None:
     assert said in prompt.complaint(1, *arguments)
 
 
-def test_a_question_makes_no_database(shell: Shell) -> None:
-    assert "there is no database shop.db" in shell.complaint(1, "list", "shop:app")
-    assert not (shell.directory / "shop.db").exists()
-
-
 @pytest.mark.parametrize(
     ("source", "said"),
     [
@@ -88,11 +83,11 @@ def test_id_of_another_workflow(prompt: Prompt) -> None:
     assert "belongs to workflow 'total'" in complaint
 
 
-def test_help_is_for_people(shell: Shell) -> None:
-    text = shell.output("--help")
+def test_help_is_for_people(prompt: Prompt) -> None:
+    text = prompt("--help").out
     for command in ("demo", "run", "serve", "migrate", "start", "list", "show", "history", "why", "cancel", "verify"):
         assert f"\n  {command} " in text
-    assert "Usage: perdure show " in shell.output("show", "--help")
+    assert "Usage: perdure show " in prompt("show", "--help").out
     assert "Exit codes" in text
 
 
@@ -114,7 +109,14 @@ def test_a_server_that_is_away(prompt: Prompt, url: str) -> None:
 
 
 def test_a_database_that_is_not_there(prompt: Prompt) -> None:
-    for name, *arguments in (("why", "x"), ("verify",), ("bench",), ("outbox",), ("purge", "--older-than", "1d")):
+    for name, *arguments in (
+        ("list",),
+        ("why", "x"),
+        ("verify",),
+        ("bench",),
+        ("outbox",),
+        ("purge", "--older-than", "1d"),
+    ):
         assert "there is no database shop.db" in prompt.complaint(1, name, "shop:app", *arguments)
     assert not (prompt.directory / "shop.db").exists()
 
@@ -161,6 +163,19 @@ def test_usage_of_the_others(
 def test_failure_of_the_others(prompt: Prompt, arguments: tuple[str, ...], said: str) -> None:
     prompt("migrate", "shop:app")
     assert said in prompt.complaint(1, *arguments)
+
+
+def test_what_would_run_nothing(prompt: Prompt) -> None:
+    source = "from perdure import App, workflow\n\n@workflow\nasync def w() -> None: ...\n\n"
+    prompt.write(source + 'app = App("sqlite:///shop.db", workflows=[w], worker=False)\n')
+    ran = Shell(prompt.directory).run("run", "shop:app")
+    assert ran.returncode == 1 and "worker=False" in ran.stderr and "Traceback" not in ran.stderr
+    assert not (prompt.directory / "shop.db").exists()
+
+
+def test_processes_have_no_memory_in_common(prompt: Prompt) -> None:
+    prompt.write('from perdure import App\n\napp = App("memory://", workflows=[])\n')
+    assert "sqlite:///" in prompt.complaint(2, "serve", "shop:app", "--workers", "2")
 
 
 def test_a_start_in_memory_would_be_lost_at_once(prompt: Prompt) -> None:

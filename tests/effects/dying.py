@@ -1,6 +1,7 @@
-"""python -m effects.dying URL BACKEND MOMENT: works until done, or dies at a moment of its own choice.
+"""python -m effects.dying URL BACKEND: for each line of input, a process that works until done, or stops in the middle.
 
-The moments are counted: between any two statements of a transactional step, and around its commit.
+A line is: what it does (`work` or `relay`), the signal that it sends itself, and at which moment. The moments are
+counted: between any two statements of a transactional step, and around its commit. How it ended is said after it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,18 @@ import anyio
 from effects.rows import insert, mark
 from perdure import App, Event, Retry, activity, activity_info, emit, session, workflow
 from perdure.ports import Outcome, Unit
+from perdure.worker import sessions
 from perdure.worker.session import AttemptSession
+from perdure_adapters.mysql import finishing
+from perdure_adapters.postgresql import sessions as postgresql
 
 STEPS = 10
+#: The moment in which the second step has written its rows, and not committed them.
+IN_THE_MIDDLE = 12
+#: Nobody loses it by being slow: who takes over need not wait for its end.
+LEASE = 600
 _url = ""
+_signal = signal.SIGKILL
 _left = 0
 
 
@@ -26,7 +35,7 @@ def moment() -> None:
     global _left
     _left -= 1
     if _left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), _signal)
 
 
 @activity(retry=Retry(attempts=1000, initial=0.001, max_duration=None))
@@ -71,17 +80,27 @@ _original = AttemptSession.commit
 
 async def main() -> None:
     AttemptSession.commit = _commit  # type: ignore[method-assign]  # to die around it
-    async with App(_url, workflows=[counting], lease=0.6) as app:
+    async with App(_url, workflows=[counting], lease=LEASE) as app:
         handle = await app.start(counting.options(id="counting"))
         print("result", await handle.result(), flush=True)
 
 
 async def relay() -> None:
-    async with App(_url, workflows=[counting], lease=0.6, publisher=Recording()) as app:
+    async with App(_url, workflows=[counting], lease=LEASE, publisher=Recording()) as app:
         while len(await app.outbox(status="published", limit=1000)) < STEPS:
             await anyio.sleep(0.01)
 
 
 if __name__ == "__main__":
-    _url, backend, _left = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    anyio.run(relay if sys.argv[4:] == ["relay"] else main, backend=backend)
+    _url, backend = sys.argv[1:]
+    # Another waits for the locks of one that is stopped until the server ends its session.
+    sessions._IDLE = finishing._SHORTEST = postgresql.PATIENCE = 4
+    for line in sys.stdin:
+        what, number, moments = line.split()
+        _signal, _left = signal.Signals(int(number)), int(moments)
+        child = os.fork()
+        if not child:
+            anyio.run(relay if what == "relay" else main, backend=backend)
+            os._exit(0)
+        print("pid", child, flush=True)
+        print("ended", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

@@ -15,12 +15,12 @@ from perdure import (
     activity_info,
     compensate,
     gather,
+    race,
     receive,
     recur,
     shield,
     sleep,
     spawn,
-    timeout,
     workflow,
 )
 
@@ -120,14 +120,14 @@ async def recurs(order: str, run: int) -> None:
 
 begun = threading.Event()
 free = threading.Event()
-released = threading.Event()
 
 
 @activity(retry=Retry(attempts=1))
 async def slowly(name: str) -> str:
     note("slowly", name)
+    begun.set()
     try:
-        await anyio.sleep(0 if released.is_set() else 30)
+        await anyio.sleep(0 if free.is_set() else 3600)
     finally:
         note("stopped", name)
     return name
@@ -140,8 +140,10 @@ async def undo_slowly(name: str) -> None:
 
 @activity(retry=Retry(attempts=1))
 async def stubborn(name: str) -> str:
+    begun.set()
     with anyio.CancelScope(shield=True):
-        await anyio.sleep(0.2)
+        while not free.is_set():
+            await anyio.sleep(0.01)
     note("stubborn", name)
     return name
 
@@ -154,7 +156,7 @@ async def undo_stubborn(name: str) -> None:
 @activity
 def in_a_thread(name: str) -> str:
     begun.set()
-    assert free.wait(20)
+    assert free.wait(120)
     note("thread", name)
     return name
 
@@ -167,6 +169,7 @@ async def undo_thread(name: str, *, result: str) -> None:
 @activity(retry=Retry(attempts=50, initial=60, max_duration=None))
 async def fails(name: str) -> None:
     note("fails", name)
+    begun.set()
     raise ConnectionError("later")
 
 
@@ -178,11 +181,8 @@ async def undo_fails(name: str) -> None:
 @workflow
 async def gives_up(which: str) -> None:
     calls: dict[str, Any] = {"slowly": slowly, "stubborn": stubborn, "in_a_thread": in_a_thread, "fails": fails}
-    try:
-        async with timeout(0.05):
-            await calls[which](which)
-    except TimeoutError:
-        await sleep(0.01)
+    await race(work=calls[which](which), enough=receive("enough"))
+    await sleep(0.01)
     await charge("none")
 
 

@@ -363,4 +363,4 @@ ALL: list[Workflow[..., Any]] = [step, in_parallel, refuses, expiring, opens_one
 
 async def run(url: str, flow: Workflow[..., Any], *args: Any) -> Any:
     async with App(url, workflows=ALL) as app:
-        return await (await app.start(flow, *args)).result(timeout=30)
+        return await (await app.start(flow, *args)).result(timeout=60)

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -15,7 +16,7 @@ import pytest
 
 from effects import dying, rows
 from effects.orders import ALL as SAGAS
-from effects.orders import done, free, gives_up, orders, released, waits
+from effects.orders import begun, done, free, gives_up, orders, waits
 from messaging.watching import until
 from perdure import App, WorkflowCancelled, WorkflowFailed
 from perdure.ports import Outcome, Unit
@@ -23,23 +24,74 @@ from perdure.ports import Outcome, Unit
 #: Everything everywhere: every moment, and not only every third one; zombies under trio, too.
 _LONG = bool(os.environ.get("PERDURE_LONG"))
 _TESTS = Path(__file__).parents[1]
+#: So many moments there are not.
+NEVER = 10**9
 
 
-def started(url: str, backend: str, at: int, *what: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "effects.dying", url, backend, str(at), *what],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_TESTS), os.environ.get("PYTHONPATH", "")])},
-    )
+class Workers:
+    """One after the other; `effects.dying` says what they do."""
+
+    def __init__(self, url: str, backend: str) -> None:
+        self._url = url
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "effects.dying", url, backend],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_TESTS), os.environ.get("PYTHONPATH", "")])},
+        )
+
+    async def begin(self, at: int, what: str = "work", how: int = signal.SIGKILL) -> int:
+        """Its process id."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{what} {int(how)} {at}\n")
+        self._process.stdin.flush()
+        return int((await self._line()).split()[1])
+
+    async def end(self) -> tuple[int, list[str]]:
+        """How it ended, and what it said. Its lease is over then."""
+        said: list[str] = []
+        while not (line := await self._line()).startswith("ended"):
+            said.append(line)
+        code = int(line.split()[1])
+        assert code in (0, -signal.SIGKILL)
+        expire(self._url)
+        return code, said
+
+    async def run(self, at: int, what: str = "work") -> tuple[int, list[str]]:
+        await self.begin(at, what)
+        return await self.end()
+
+    async def _line(self) -> str:
+        assert self._process.stdout is not None
+        line = await anyio.to_thread.run_sync(self._process.stdout.readline)
+        assert line, "it has ended by itself"
+        return line.strip()
+
+    def close(self) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()
 
 
-async def ran(url: str, backend: str, at: int, *what: str) -> tuple[int, list[str]]:
-    process = started(url, backend, at, *what)
-    out, errors = await anyio.to_thread.run_sync(lambda: process.communicate(timeout=120))
-    assert process.returncode in (0, -signal.SIGKILL), errors
-    return process.returncode, out.splitlines()
+@asynccontextmanager
+async def working(url: str, backend: str) -> AsyncIterator[Workers]:
+    workers = Workers(url, backend)
+    try:
+        yield workers
+    finally:
+        workers.close()
+
+
+def expire(url: str) -> None:
+    """Whoever has a lease has one no longer."""
+    rows.execute(url, "delete from perdure_workers")
+
+
+def stopped(process: int) -> bool:
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def counted(url: str) -> tuple[int, int, int, int]:
@@ -74,29 +126,30 @@ async def test_a_step_that_is_killed_anywhere_counts_once(count_url: str, anyio_
     """Each process dies one moment later than the one before."""
     stride = 1 if _LONG or (anyio_backend_name == "asyncio" and count_url.startswith("postgresql")) else 3
     deaths = 0
-    for at in range(1, 20, stride):
-        code, said = await ran(count_url, anyio_backend_name, at)
-        n, own, completed, events = counted(count_url)
-        assert n == own == completed == events
-        if code == 0:
-            assert said == ["result 45"]
-            break
-        deaths += 1
-    else:
-        code, said = await ran(count_url, anyio_backend_name, 10**9)
-        assert (code, said) == (0, ["result 45"])
+    async with working(count_url, anyio_backend_name) as workers:
+        for at in range(1, 20, stride):
+            code, said = await workers.run(at)
+            n, own, completed, events = counted(count_url)
+            assert n == own == completed == events
+            if code == 0:
+                assert said == ["result 45"]
+                break
+            deaths += 1
+        else:
+            assert await workers.run(NEVER) == (0, ["result 45"])
     assert deaths >= 10 // stride
     assert counted(count_url) == (10, 10, 10, 10)
 
 
 async def test_what_was_sent_and_not_marked_is_sent_again(count_url: str, anyio_backend_name: str) -> None:
     """The relay dies directly after the broker has taken an event, again and again."""
-    assert (await ran(count_url, anyio_backend_name, 10**9))[0] == 0
     sent: list[str] = []
-    for at in (1, 1, 3, 10**9):
-        code, said = await ran(count_url, anyio_backend_name, at, "relay")
-        assert code == (0 if at == 10**9 else -signal.SIGKILL)
-        sent += [line.split()[1] for line in said]
+    async with working(count_url, anyio_backend_name) as workers:
+        assert await workers.run(NEVER) == (0, ["result 45"])
+        for at in (1, 1, 3, NEVER):
+            code, said = await workers.run(at, "relay")
+            assert code == (0 if at == NEVER else -signal.SIGKILL)
+            sent += [line.split()[1] for line in said]
     times = Counter(sent)
     assert len(times) == dying.STEPS, "none is lost"
     assert sent[0] == sent[1] == sent[2], "the first one was sent again, under the same id"
@@ -110,24 +163,25 @@ async def test_a_zombie_with_an_open_transaction_is_refused_whole(count_url: str
     """It is stopped with its rows written and not committed; another does the step; then it goes on."""
     if count_url.startswith("sqlite"):
         pytest.skip("a process stopped inside a write transaction keeps everybody else from writing on SQLite")
-    zombie = started(count_url, anyio_backend_name, 10**9)
-    try:
-
-        async def in_the_middle() -> bool:
-            return bool(rows.execute(count_url, "select n from own_count")[0][0])  # perdure's may not be there yet
-
-        await until(in_the_middle, "it works")
-        os.kill(zombie.pid, signal.SIGSTOP)
-        code, said = await ran(count_url, anyio_backend_name, 10**9)
-        assert (code, said) == (0, ["result 45"])
-        assert counted(count_url) == (10, 10, 10, 10)
-        os.kill(zombie.pid, signal.SIGCONT)
-        out, errors = await anyio.to_thread.run_sync(lambda: zombie.communicate(timeout=120))
-        assert (zombie.returncode, out.splitlines()) == (0, ["result 45"]), errors
-        assert counted(count_url) == (10, 10, 10, 10)
-    finally:
-        zombie.kill()
-        zombie.wait()
+    async with (
+        working(count_url, anyio_backend_name) as first,
+        working(count_url, anyio_backend_name) as second,
+    ):
+        zombie = await first.begin(dying.IN_THE_MIDDLE, how=signal.SIGSTOP)
+        try:
+            with anyio.fail_after(120):
+                while not stopped(zombie):
+                    await anyio.sleep(0.01)
+            assert counted(count_url) == (1, 1, 1, 1)
+            expire(count_url)
+            assert await second.run(NEVER) == (0, ["result 45"])
+            assert counted(count_url) == (10, 10, 10, 10)
+            os.kill(zombie, signal.SIGCONT)
+            assert await first.end() == (0, ["result 45"])
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(zombie, signal.SIGKILL)
+    assert counted(count_url) == (10, 10, 10, 10)
 
 
 def _dies_at(
@@ -156,6 +210,16 @@ def _dies_at(
     monkeypatch.setattr(store, "commit", dying_commit)
 
 
+async def bury(app: App) -> None:
+    """Its worker has died, and nobody need wait for the end of its lease: the next one steals its partitions."""
+    store = app._resources().store
+
+    async def leave(worker: str) -> None: ...
+
+    store.leave = leave  # type: ignore[method-assign]  # closing the app would hand them over
+    await store.bury((await store.census()).members)
+
+
 async def test_a_saga_ends_the_same_wherever_its_worker_dies(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before, between and after the compensations, and anywhere else: the rest is undone by who comes next."""
     done.clear()
@@ -163,15 +227,17 @@ async def test_a_saga_ends_the_same_wherever_its_worker_dies(url: str, monkeypat
     for place in range(2, 9):
         for before in (True, False):
             id = f"saga-{place}-{before}"
-            async with App(url, workflows=SAGAS, lease=0.3, drain=0) as app:
-                with anyio.move_on_after(20) as life:
+            async with App(url, workflows=SAGAS, drain=0) as app:
+                with anyio.CancelScope() as life:
                     _dies_at(app, id, place, before, life, monkeypatch)
                     await (await app.start(orders.options(id=id), "o")).result()
                 monkeypatch.undo()
+                await bury(app)
+            assert life.cancelled_caught, "it has died"
             async with App(url, workflows=SAGAS) as app:
-                handle = await app.start(orders.options(id=id), "o")  # should its lease have been too short for that
+                handle = app.handle(orders, id)
                 with pytest.raises(WorkflowFailed):
-                    await handle.result(timeout=20)
+                    await handle.result(timeout=60)
                 info = await handle.info()
                 assert (info.status, info.compensation) == ("failed", "complete")
                 steps = [event.name for event in await handle.history() if event.kind == "StepCompleted"]
@@ -188,8 +254,8 @@ async def test_a_cancelled_saga_ends_the_same_wherever_its_worker_dies(
     for place in range(3, 7):
         for before in (True, False):
             id = f"cancelled-{place}-{before}"
-            async with App(url, workflows=SAGAS, lease=0.3, drain=0) as app:
-                with anyio.move_on_after(20) as life:
+            async with App(url, workflows=SAGAS, drain=0) as app:
+                with anyio.CancelScope() as life:
                     handle = await app.start(waits.options(id=id), "o")
                     await until(lambda handle=handle: _reserved(handle), "it has reserved")  # type: ignore[misc]
                     _dies_at(app, id, place - 2, before, life, monkeypatch)
@@ -197,10 +263,11 @@ async def test_a_cancelled_saga_ends_the_same_wherever_its_worker_dies(
                     with pytest.raises(WorkflowCancelled):
                         await handle.result()
                 monkeypatch.undo()
+                await bury(app)
             async with App(url, workflows=SAGAS) as app:
                 handle = app.handle(waits, id)
                 with pytest.raises(WorkflowCancelled):
-                    await handle.result(timeout=20)
+                    await handle.result(timeout=60)
                 assert (await handle.info()).compensation == "complete"
             assert list(dict.fromkeys(done[id])) == [("reserve", "item1"), ("release", "o", "item1", 1, "o/item1")]
 
@@ -211,20 +278,26 @@ async def test_what_was_given_up_when_its_worker_died_is_run_again_and_undone(
 ) -> None:
     """Whether it has done its work nobody knows any more: it has to be known before the workflow ends."""
     done.clear()
-    released.clear()
+    begun.clear()
     free.clear()
-    async with App(url, workflows=SAGAS, lease=0.3, drain=0) as app:
-        with anyio.move_on_after(20) as life:
+    async with App(url, workflows=SAGAS, drain=0) as app:
+        with anyio.CancelScope() as life:
             _dies_at(app, "given up", 2, False, life, monkeypatch)
-            await (await app.start(gives_up.options(id="given up"), which)).result()
+            handle = await app.start(gives_up.options(id="given up"), which)
+            assert await anyio.to_thread.run_sync(begun.wait, 60)
+            await handle.send("enough", None)
+            await handle.result()
         monkeypatch.undo()
-        assert [event.kind for event in await app.handle(gives_up, "given up").history()][1:2] == ["TimerFired"]
-    released.set()
-    free.set()
+        assert [event.kind for event in await app.handle(gives_up, "given up").history()] == [
+            "WorkflowStarted",
+            "MessageReceived",
+        ]
+        free.set()
+        await bury(app)
     async with App(url, workflows=SAGAS) as app:
         handle = app.handle(gives_up, "given up")
         with pytest.raises(WorkflowFailed):
-            await handle.result(timeout=20)
+            await handle.result(timeout=60)
         names = [event.name for event in await handle.history() if event.kind == "StepCompleted"]
         undo = {"slowly": "undo_slowly", "stubborn": "undo_stubborn", "in_a_thread": "undo_thread"}[which]
         assert names == [which, undo]

@@ -10,7 +10,19 @@ import pytest
 
 from effects.rows import dialect, execute, insert, rows
 from messaging.watching import kinds
-from perdure import App, Retry, UsageError, Workflow, WorkflowFailed, activity, activity_info, gather, session, workflow
+from perdure import (
+    App,
+    Retry,
+    Session,
+    UsageError,
+    Workflow,
+    WorkflowFailed,
+    activity,
+    activity_info,
+    gather,
+    session,
+    workflow,
+)
 from perdure.ports import Outcome, Refused, Unit
 from perdure.worker.session import AttemptSession
 
@@ -18,10 +30,16 @@ QUICK = Retry(attempts=3, initial=0.001)
 where: dict[str, str] = {}
 #: Takes seconds.
 SLOW = {
-    "postgresql": "select pg_sleep(3)",
-    "mysql": "select sleep(3)",
+    "postgresql": "select pg_sleep(2)",
+    "mysql": "select sleep(2)",
     "sqlite": "select count(*) from (with recursive r (i) as (select 1 union all select i + 1 from r) "
-    "select i from r limit 30000000)",
+    "select i from r limit 15000000)",
+}
+#: Would take for ever, or nearly so.
+ENDLESS = {
+    "postgresql": "select pg_sleep(3600)",
+    "mysql": "select sleep(3600)",
+    "sqlite": "with recursive r (i) as (select 1 union all select i + 1 from r) select count(*) from r",
 }
 
 
@@ -72,9 +90,19 @@ async def in_tasks_of_a_block(count: int) -> int:
 async def swallows_a_cancellation() -> str:
     async with session() as db:
         await insert(db, where["url"], f"attempt {activity_info().attempt}")
-        with anyio.move_on_after(0.05):
-            await db.fetch(SLOW[dialect(where["url"])])
+        async with anyio.create_task_group() as group:
+            with anyio.CancelScope() as scope:
+                group.start_soon(cut_off, db, scope)
+                await db.fetch(ENDLESS[dialect(where["url"])])
     return "as if nothing was"
+
+
+async def cut_off(db: Session, scope: anyio.CancelScope) -> None:
+    """Once a statement is under way."""
+    while not db._lock.locked():  # type: ignore[attr-defined]
+        await anyio.sleep(0.001)
+    await anyio.sleep(0.05)
+    scope.cancel()
 
 
 @activity(retry=Retry(attempts=10, initial=0.001))
@@ -122,7 +150,7 @@ def here(sql_url: str) -> None:
 
 async def test_tasks_that_each_open_a_session_share_the_transaction(sql_url: str) -> None:
     async with App(sql_url, workflows=ALL) as app:
-        assert await (await app.start(step, "tasks", 6)).result(timeout=30) == 6
+        assert await (await app.start(step, "tasks", 6)).result(timeout=60) == 6
         found = await rows(sql_url)
         # Who fails in the very first block has ended the transaction: it was alone in it then.
         assert set(found) >= {"1a", "1b", "3a", "3b", "4a", "4b"}
@@ -131,7 +159,7 @@ async def test_tasks_that_each_open_a_session_share_the_transaction(sql_url: str
 
 async def test_blocks_of_tasks_side_by_side_do_not_undo_each_other(sql_url: str) -> None:
     async with App(sql_url, workflows=ALL) as app:
-        assert await (await app.start(step, "block", 8)).result(timeout=30) == 8
+        assert await (await app.start(step, "block", 8)).result(timeout=60) == 8
         assert await rows(sql_url) == ["0", "2", "4", "6", "around"]
 
 
@@ -139,7 +167,7 @@ async def test_a_statement_that_was_cut_off_spoils_the_attempt(sql_url: str) -> 
     async with App(sql_url, workflows=ALL) as app:
         handle = await app.start(gives_up)
         with pytest.raises(WorkflowFailed, match="cut off|cancellation"):
-            await handle.result(timeout=30)
+            await handle.result(timeout=60)
         assert await rows(sql_url) == []
         assert (await kinds(handle)).count("AttemptFailed") == 2
 
@@ -148,7 +176,7 @@ async def test_results_beside_one_with_a_transaction_are_not_forgotten(sql_url: 
     async with App(sql_url, workflows=[mixed]) as app:
         for _ in range(3):
             handle = await app.start(mixed, 40)
-            assert await handle.result(timeout=30) == [number if number % 2 else -number for number in range(40)]
+            assert await handle.result(timeout=60) == [number if number % 2 else -number for number in range(40)]
             await anyio.to_thread.run_sync(execute, sql_url, "delete from own_rows")
 
 
@@ -172,7 +200,7 @@ async def test_one_that_is_not_committed_harms_no_other(
     monkeypatch.setattr(AttemptSession, "commit", troubled)
     async with App(sql_url, workflows=ALL) as app:
         handle = await app.start(many, 10)
-        assert await handle.result(timeout=30) == list(range(10))
+        assert await handle.result(timeout=60) == list(range(10))
         assert left == 0
         assert sorted(map(int, await rows(sql_url))) == list(range(10))
         assert (await kinds(handle)).count("StepCompleted") == 10
@@ -232,13 +260,13 @@ async def test_a_statement_left_under_way_fails_the_attempt(sql_url: str) -> Non
     left.clear()
     async with App(sql_url, workflows=[careless]) as app:
         with pytest.raises(WorkflowFailed, match="still used"):
-            await (await app.start(careless, "left")).result(timeout=30)
+            await (await app.start(careless, "left")).result(timeout=60)
     await asyncio.gather(*(one for one in left if isinstance(one, asyncio.Future)), return_exceptions=True)
 
 
 async def test_a_block_in_one_that_failed_is_told_so(sql_url: str) -> None:
     said.clear()
     async with App(sql_url, workflows=[careless]) as app:
-        assert await (await app.start(careless, "around")).result(timeout=30) == "done"
+        assert await (await app.start(careless, "around")).result(timeout=60) == "done"
         assert len(said) == 1 and "undone" in said[0]
         assert await rows(sql_url) == ["kept"]

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from effects.rows import insert, mark, rows
-from messaging.watching import kinds, until
+from messaging.watching import happened, kinds
 from perdure import (
     App,
     Retry,
@@ -128,6 +128,19 @@ async def gives_too_much() -> Any:
     return object()
 
 
+@activity(retry=Retry(attempts=1))
+async def has_no_text() -> None:
+    async with session() as db:
+        await db.execute(5)  # type: ignore[arg-type]  # the mistake under test
+
+
+@activity(retry=Retry(attempts=1), timeout=0.5)
+async def takes_too_long() -> None:
+    async with session():
+        pass
+    await anyio.sleep(3600)
+
+
 @workflow
 async def step(name: str, what: str) -> Any:
     return await STEPS[name](what)
@@ -146,7 +159,13 @@ async def listens(count: int) -> list[str]:
 
 @workflow
 async def refuses(name: str) -> str:
-    calls: dict[str, Any] = {"none": has_none, "thread": in_a_thread, "much": gives_too_much}
+    calls: dict[str, Any] = {
+        "none": has_none,
+        "thread": in_a_thread,
+        "much": gives_too_much,
+        "no text": has_no_text,
+        "long": takes_too_long,
+    }
     try:
         await calls[name]()
     except Exception as error:
@@ -186,22 +205,18 @@ async def emitted(app: App) -> list[Any]:
 async def test_rows_result_events_and_messages_are_committed_together(sql_url: str) -> None:
     async with App(sql_url, workflows=ALL) as app:
         listener = await app.start(listens, 1)
-
-        async def subscribed() -> bool:
-            return "Subscribed" in await kinds(listener)
-
-        await until(subscribed, "somebody listens")
+        await happened(listener, "Subscribed")
         handle = await app.start(step, "writes", "a")
-        assert await handle.result(timeout=20) == 1
+        assert await handle.result(timeout=60) == 1
         assert await rows(sql_url) == ["a"]
         assert await emitted(app) == ["a"]
-        assert await listener.result(timeout=20) == ["a"]
+        assert await listener.result(timeout=60) == ["a"]
 
 
 async def test_a_failed_attempt_leaves_nothing(sql_url: str) -> None:
     async with App(sql_url, workflows=ALL) as app:
         handle = await app.start(step, "fails at first", "b")
-        assert await handle.result(timeout=20) == 3
+        assert await handle.result(timeout=60) == 3
         assert await rows(sql_url) == ["b3"]
         assert await emitted(app) == ["b"]
         assert called == ["b3"]
@@ -210,35 +225,46 @@ async def test_a_failed_attempt_leaves_nothing(sql_url: str) -> None:
 async def test_who_raises_leaves_no_row_no_event_no_result(sql_url: str) -> None:
     async with App(sql_url, workflows=ALL) as app:
         listener = await app.start(listens, 1)
+        await happened(listener, "Subscribed")
         handle = await app.start(step, "always fails", "c")
         with pytest.raises(WorkflowFailed):
-            await handle.result(timeout=20)
+            await handle.result(timeout=60)
         assert await rows(sql_url) == []
         assert await emitted(app) == []
         assert "StepCompleted" not in await kinds(handle)
-        assert "MessageReceived" not in await kinds(listener)
+        await app.start(step, "writes", "d")
+        assert await listener.result(timeout=60) == ["d"], "nothing came before"
 
 
 async def test_a_failed_statement_spoils_nothing_but_its_savepoint(sql_url: str) -> None:
     async with App(sql_url, workflows=ALL) as app:
         handle = await app.start(step, "a statement fails", "d")
-        assert "Error" in await handle.result(timeout=20)
+        assert "Error" in await handle.result(timeout=60)
         assert await rows(sql_url) == ["d-kept", "d-too"]
 
 
 async def test_a_session_that_raised_is_over_and_another_can_follow(sql_url: str) -> None:
     async with App(sql_url, workflows=ALL) as app:
-        await (await app.start(step, "begins anew", "e")).result(timeout=20)
+        await (await app.start(step, "begins anew", "e")).result(timeout=60)
         assert await rows(sql_url) == ["e-stays"]
         assert called == ["e"]
 
 
-@pytest.mark.parametrize(("name", "said"), [("none", "transactional=False"), ("thread", "`def`"), ("much", "object")])
-async def test_where_there_is_no_session(sql_url: str, name: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("none", "transactional=False"),
+        ("thread", "`def`"),
+        ("much", "object"),
+        ("no text", "SQL as str, not int"),
+        ("long", "took longer than its timeout of 0.5 s"),
+    ],
+)
+async def test_what_is_wrong_is_said_and_leaves_nothing(sql_url: str, name: str, said: str) -> None:
     async with App(sql_url, workflows=ALL) as app:
-        assert said in await (await app.start(refuses, name)).result(timeout=20)
+        assert said in await (await app.start(refuses, name)).result(timeout=60)
         assert await rows(sql_url) == []
-        assert "activity" in await (await app.start(opens_one_itself)).result(timeout=20)
+        assert "activity" in await (await app.start(opens_one_itself)).result(timeout=60)
     with pytest.raises(UsageError):
         session()
 
@@ -275,9 +301,9 @@ async def test_one_that_is_cancelled_leaves_nothing_and_holds_nothing_up(sql_url
         handle = await app.start(stops)
         await begun.wait()
         if sql_url.startswith("sqlite"):  # nobody else can write: it ends by itself
-            assert await (await app.start(step, "writes", "f")).result(timeout=20) == 1
+            assert await (await app.start(step, "writes", "f")).result(timeout=60) == 1
         await handle.cancel()
         with pytest.raises(Exception, match="cancelled"):
-            await handle.result(timeout=20)
-        assert await (await app.start(step, "writes", "g")).result(timeout=20) == 1
+            await handle.result(timeout=60)
+        assert await (await app.start(step, "writes", "g")).result(timeout=60) == 1
         assert "half" not in await rows(sql_url)

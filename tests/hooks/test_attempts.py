@@ -105,7 +105,7 @@ async def test_it_is_told_how_the_attempt_ended() -> None:
     async with App("memory://", workflows=WORKFLOWS, hooks=[hook]) as app:
         for started in (await app.start(raising, True), await app.start(raising, False), await app.start(waiting)):
             with pytest.raises(WorkflowFailed):
-                await started.result(timeout=20)
+                await started.result(timeout=60)
     cancelled = {"Cancelled", "CancelledError"}
     assert hook.over[:3] == [("raises 1", "TerminalError"), ("raises 1", "ValueError"), ("raises 2", "ValueError")] or {
         *hook.over
@@ -119,7 +119,7 @@ async def test_a_thread_that_was_given_up_is_left_in_peace(caplog: pytest.LogCap
 
     @activity(timeout=0.05, retry=Retry(attempts=1))
     def stubborn() -> None:
-        release.wait(20)
+        release.wait(120)
         seen.append(ambient.get())
 
     @workflow
@@ -128,7 +128,7 @@ async def test_a_thread_that_was_given_up_is_left_in_peace(caplog: pytest.LogCap
 
     async with App("memory://", workflows=[stalls], hooks=[hook]) as app:
         with pytest.raises(WorkflowFailed):
-            await (await app.start(stalls)).result(timeout=20)
+            await (await app.start(stalls)).result(timeout=60)
         assert len(hook.over) == 1
         release.set()
     assert caplog.records == []

@@ -9,6 +9,7 @@ import pytest
 from hooks.listening import METHODS, Listener
 from hooks.scenarios import SCENARIOS
 from perdure import App, Hooks, UsageError
+from perdure.hooks import WorkflowEnded
 
 
 def test_every_method_has_a_scenario() -> None:
@@ -37,3 +38,11 @@ async def test_on_a_database(name: str, durable_url: str) -> None:
 def test_what_is_no_hook() -> None:
     with pytest.raises(UsageError, match=r"derive from perdure\.Hooks"):
         App("memory://", workflows=[], hooks=[Hooks])  # type: ignore[list-item]
+    with pytest.raises(UsageError, match="a list of hooks"):
+        App("memory://", workflows=[], hooks=Hooks())  # type: ignore[arg-type]
+
+    class Waits(Hooks):
+        async def workflow_completed(self, workflow: WorkflowEnded, /) -> None: ...  # type: ignore[override]
+
+    with pytest.raises(UsageError, match="workflow_completed is an `async def`"):
+        App("memory://", workflows=[], hooks=[Waits()])

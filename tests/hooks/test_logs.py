@@ -13,7 +13,7 @@ import pytest
 
 from hooks.scenarios import _two_versions
 from messaging.watching import rests, until
-from perdure import App, LogFilter, activity, now, recur, session, sleep, workflow
+from perdure import App, LogFilter, activity, now, receive, recur, session, workflow
 
 logger = logging.getLogger("shop")
 
@@ -81,7 +81,7 @@ async def fulfils(again: bool) -> None:
 @workflow
 async def naps() -> None:
     logger.info("before at %s", now())
-    await sleep(0.2)
+    await receive("go")
     logger.info("after")
 
 
@@ -109,7 +109,10 @@ async def evicted(url: str, kept: Kept) -> int:
     async with App(url, workflows=[naps], max_resident=1) as app:
         handles = [await app.start(naps) for _ in range(5)]
         for handle in handles:
-            await handle.result(timeout=20)
+            await rests(handle)
+        for handle in handles:  # the first one's turn finds the others idle
+            await handle.send("go", None)
+            await handle.result(timeout=60)
     assert len(kept.said("after")) == 5 and not any(one["is_replaying"] for one in kept.said("after"))
     return len([one for one in kept.said("before") if one["is_replaying"]])
 
@@ -142,7 +145,7 @@ async def test_perdure_says_itself_what_it_speaks_of(kept: Kept, url: str) -> No
         await rests(handle)
         if durable:
             writing = await app.start(writes)
-            await writing.result(timeout=20)
+            await writing.result(timeout=60)
     async with App(url, workflows=[after]) as app:
         await app.handle(after, handle.id).send("go", 1)
 
@@ -163,7 +166,7 @@ async def test_what_nobody_has_run_yet_is_not_silenced(kept_once: Kept) -> None:
     async with App(name, workflows=[fulfils], worker=False) as client:
         handle = await client.start(fulfils, True)
         async with App(name, workflows=[fulfils]):
-            await handle.result(timeout=20)
+            await handle.result(timeout=60)
     for text in ("begins", "ends"):
         assert [(one["run"], one["instance_id"]) for one in kept_once.said(text)] == [(1, handle.id), (2, handle.id)]
 

@@ -43,7 +43,7 @@ class Cancelling(Hooks):
 
 async def _everything(url: str, hooks: list[Hooks]) -> None:
     async with App(url, workflows=tasks.WORKFLOWS, hooks=hooks, publisher=Broker()) as app:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             assert await (await app.start(tasks.calculates, 21)).result() == 21
             assert await (await app.start(tasks.counts, 3)).result() == 0
             assert await (await app.start(tasks.parent)).result() == 21
@@ -51,8 +51,9 @@ async def _everything(url: str, hooks: list[Hooks]) -> None:
                 await (await app.start(tasks.fails, False)).result()
             hearer = await app.start(tasks.listens)
             await rests(hearer)
-            await app.start(tasks.speaks, hearer.id)
+            speaker = await app.start(tasks.speaks, hearer.id)
             assert await hearer.result() == 3
+            await speaker.result()
 
 
 async def test_every_method_raises(caplog: pytest.LogCaptureFixture) -> None:

@@ -72,7 +72,7 @@ async def test_a_client_records_it_as_well(url: str) -> None:
     async with App(url, workflows=WORKFLOWS) as app:
         async with App(url, workflows=WORKFLOWS, hooks=[Caller()], worker=False) as client:
             handle = await client.start(tasks.calculates, 1)
-            assert await handle.result(timeout=20) == 1
+            assert await handle.result(timeout=60) == 1
         assert (await first(app, handle.id))["trace"] == TRACE
 
 
@@ -132,8 +132,8 @@ async def test_without_hooks_what_was_recorded_is_handed_on() -> None:
     async with App(name, workflows=WORKFLOWS, hooks=[Caller()], worker=False) as client:
         handle = await client.start(emitting)
         async with App(name, workflows=WORKFLOWS, publisher=broker):
-            await handle.result(timeout=20)
-            with anyio.fail_after(20):
+            await handle.result(timeout=60)
+            with anyio.fail_after(60):
                 while len(broker.got) < 3:
                     await anyio.sleep(0.01)
     assert {event.extensions.get("tracestate") for event in broker.got if event.id != "own"} == {TRACE["tracestate"]}

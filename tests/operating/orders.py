@@ -148,7 +148,7 @@ ALL = (note, pay, mill, choose, pick, family, decline, crowd, curious)
 async def until(app: App, id: str, fits: Callable[[InstanceInfo], bool]) -> None:
     """Wait for an instance to be as wanted."""
     handle = await app.lookup(id)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while not fits(await handle.info()):
             await anyio.sleep(0.01)
 
@@ -160,6 +160,6 @@ async def settled(app: App, *ids: str) -> None:
 
 
 async def found(ask: Callable[[], Awaitable[bool]]) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while not await ask():
             await anyio.sleep(0.01)

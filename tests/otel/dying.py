@@ -64,13 +64,13 @@ async def both() -> list[str]:
 async def main(url: str, path: str) -> None:
     tracers = TracerProvider()
     tracers.add_span_processor(SimpleSpanProcessor(ToFile(path)))
-    async with App(url, workflows=[both], lease=1.0, hooks=[OpenTelemetryHooks(tracers)]) as app:
+    async with App(url, workflows=[both], lease=600, hooks=[OpenTelemetryHooks(tracers)]) as app:
         if _dies:
             with tracers.get_tracer("shop").start_as_current_span("request"):
                 handle = await app.start(both.options(id=ID))
         else:
             handle = app.handle(both, ID)
-        print(*await handle.result(timeout=60))
+        print(*await handle.result(timeout=180))
 
 
 if __name__ == "__main__":

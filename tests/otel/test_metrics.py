@@ -11,12 +11,19 @@ import pytest
 from effects.test_relay import Broker
 from hooks import scenarios, tasks
 from hooks.listening import Listener
-from messaging.watching import rests
+from messaging.watching import rests, until
 from otel.recording import Process
 from perdure import App, TerminalError, WorkflowCancelled, WorkflowFailed
 from perdure.hooks.base import TELLING
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/observe.md"
+
+
+async def quiet(app: App) -> bool:
+    """It has one instance in memory, which waits."""
+    worker = app._resources().worker
+    assert worker is not None
+    return worker.resting and len(worker.parts.residents) == 1
 
 
 async def test_every_figure() -> None:
@@ -25,7 +32,7 @@ async def test_every_figure() -> None:
     broker.trouble["never"] = [TerminalError("no")]
     hooks = [process.hooks, listener]
     name = f"memory://{uuid.uuid4().hex}"
-    async with App(name, workflows=tasks.WORKFLOWS, hooks=hooks, publisher=broker, lease=0.5) as app:
+    async with App(name, workflows=tasks.WORKFLOWS, hooks=hooks, publisher=broker) as app:
         assert await (await app.start(tasks.calculates, 21)).result() == 21
         assert await (await app.start(tasks.counts, 1)).result() == 0
         assert await (await app.start(tasks.naps, 0.0)).result() == "awake"
@@ -36,7 +43,7 @@ async def test_every_figure() -> None:
         speaker = await app.start(tasks.speaks, hearer.id)
         await hearer.result()
         await speaker.result()
-        sleeper = await app.start(tasks.naps, 60.0)
+        sleeper = await app.start(tasks.naps, 3600.0)
         await rests(sleeper)
         await sleeper.cancel()
         with pytest.raises(WorkflowCancelled):
@@ -45,8 +52,9 @@ async def test_every_figure() -> None:
             await app.emit("told", 1, source="/test", subject=id, id=id)
         await listener.until("event_published", 2)
         await listener.until("event_dead")
-        sleeper = await app.start(tasks.naps, 60.0)
+        sleeper = await app.start(tasks.naps, 3600.0)
         await rests(sleeper)
+        await until(lambda: quiet(app), "there is nothing to do")
         open_figures = process.figures()
 
     others = Listener()

@@ -65,7 +65,7 @@ async def test_one_trace_through_two_processes(url: str, traced: bool) -> None:
         await rests(handle)
     async with App(url, workflows=WORKFLOWS, hooks=[two.hooks]) as app:
         await app.handle(journey, handle.id).send("go", 1)
-        found = await app.handle(journey, handle.id).result(timeout=20)
+        found = await app.handle(journey, handle.id).result(timeout=60)
 
     (before,), (looked,) = one.named("workflow journey"), one.named("activity looks")
     (after,), (threaded,) = two.named("workflow journey"), two.named("activity looks_from_a_thread")
@@ -97,7 +97,7 @@ async def test_coming_back_it_links_to_its_last_stay() -> None:
             await rests(handle)
         for handle in handles:
             await handle.send("go", 1)
-            await handle.result(timeout=20)
+            await handle.result(timeout=60)
     stays: dict[object, list[ReadableSpan]] = {}
     for span in process.named("workflow journey"):
         stays.setdefault(attribute(span, "instance_id"), []).append(span)
@@ -166,7 +166,7 @@ async def test_an_attempt_that_is_stopped_ends_its_span(caplog: pytest.LogCaptur
 
     @activity(timeout=0.05, retry=Retry(attempts=1))
     def stubborn() -> None:
-        release.wait(20)
+        release.wait(120)
         seen.append(here())
 
     @workflow
@@ -175,7 +175,7 @@ async def test_an_attempt_that_is_stopped_ends_its_span(caplog: pytest.LogCaptur
 
     async with App(fresh(), workflows=[stalls], hooks=[process.hooks]) as app:
         with pytest.raises(WorkflowFailed):
-            await (await app.start(stalls)).result(timeout=20)
+            await (await app.start(stalls)).result(timeout=60)
         (stopped,) = process.named("activity stubborn")
         assert attribute(stopped, "outcome") == "stopped"
         release.set()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from relay import streams
+from relay.lines import reserved
 from relay.receiver import Receiver, listening
 from relay.streams import Stream
 
@@ -16,6 +17,13 @@ from relay.streams import Stream
 async def receiver() -> AsyncIterator[Receiver]:
     async with listening() as one:
         yield one
+
+
+@pytest.fixture
+def free_port() -> Iterator[int]:
+    """Nobody listens at it, until the test does."""
+    with reserved() as port:
+        yield port
 
 
 @pytest.fixture

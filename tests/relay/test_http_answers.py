@@ -86,22 +86,22 @@ async def test_how_long_to_wait(receiver: Receiver, value: str, seconds: float |
 
 
 async def test_a_date_without_the_servers_own_is_compared_with_ours(receiver: Receiver) -> None:
-    until = datetime.now(UTC) + timedelta(hours=1)
+    until = datetime.now(UTC) + timedelta(hours=2)
     receiver.says("429 Busy", f"Retry-After: {format_datetime(until, usegmt=True)}")
     error = await refused(receiver)
-    assert isinstance(error, Unpublished) and error.retry_after == pytest.approx(3600, abs=60)
+    assert isinstance(error, Unpublished) and error.retry_after == pytest.approx(7200, abs=600)
 
 
 async def test_no_answer_in_time(receiver: Receiver) -> None:
     receiver.hold = anyio.Event()
-    error = await refused(receiver, timeout=1.5)
-    assert type(error) is Unpublished and "did not answer within 1.5 s" in str(error)
-    assert len(receiver.requests) == 1
+    error = await refused(receiver, timeout=0.25)
+    assert type(error) is Unpublished and "did not answer within 0.25 s" in str(error)
+    assert len(receiver.requests) <= 1  # none, if all that time passed before it was sent
 
 
 async def test_half_an_answer_is_none(receiver: Receiver) -> None:
     receiver.answer = b"HTTP/1.1 202 Accepted\r\ncontent-"
-    error = await refused(receiver, timeout=timedelta(seconds=1))
+    error = await refused(receiver, timeout=timedelta(seconds=0.5))
     assert type(error) is Unpublished and "did not answer" in str(error)
 
 
@@ -115,15 +115,28 @@ async def test_the_connection_is_cut(receiver: Receiver, answer: bytes) -> None:
 @pytest.mark.parametrize("cut", [True, False])
 async def test_what_has_been_answered_counts_however_it_ends(receiver: Receiver, cut: bool) -> None:
     receiver.answer, receiver.cut = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nbeg", cut
-    async with HttpPublisher(receiver.url, timeout=1) as publisher:
-        await publisher.publish(event())
+    assert await outcome(receiver) is None
     receiver.answer = receiver.answer.replace(b"200 OK", b"400 Bad Request")
-    error = await refused(receiver, timeout=1)
+    error = await outcome(receiver)
     assert type(error) is TerminalError and "(beg)" in str(error)
 
 
-async def test_nobody_listens(free_tcp_port: int) -> None:
-    async with HttpPublisher(f"http://127.0.0.1:{free_tcp_port}/") as publisher:
+async def outcome(receiver: Receiver) -> PerdureError | None:
+    """What a publisher raises that had time enough for the beginning of an answer."""
+    for timeout in (0.25, 2, 10, 60):
+        async with HttpPublisher(receiver.url, timeout=timeout) as publisher:
+            try:
+                await publisher.publish(event(id="e-1"))
+            except Unpublished:
+                continue
+            except PerdureError as error:
+                return error
+            return None
+    raise AssertionError("there is never an answer")
+
+
+async def test_nobody_listens(free_port: int) -> None:
+    async with HttpPublisher(f"http://127.0.0.1:{free_port}/") as publisher:
         with pytest.raises(Unpublished, match="was not reached"):
             await publisher.publish(event())
 
@@ -131,7 +144,7 @@ async def test_nobody_listens(free_tcp_port: int) -> None:
 async def test_a_cancelled_event_leaves_nothing_behind(receiver: Receiver) -> None:
     receiver.hold = anyio.Event()
     async with HttpPublisher(receiver.url, connections=1) as publisher:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(publisher.publish, event())
                 while not receiver.under_way:

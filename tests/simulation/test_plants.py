@@ -342,19 +342,39 @@ def _doubts(seed: int) -> list[Fault]:
     return [Fault("unknown", chance.randint(1, 120), size=0.1) for _ in range(40)]
 
 
-#: Found late, so looked for with PERDURE_LONG=1 only.
-RARE = [
-    a_timer_forgotten_on_take_over,
-    an_event_that_is_given_whenever_it_is_found,
-    a_cancel_accepted_after_compensations_began,
-]
+#: Takes long to be found, so looked for with PERDURE_LONG=1 only.
+RARE = [an_event_that_is_given_whenever_it_is_found]
 SOUGHT = PLANTS if os.environ.get("PERDURE_LONG") else [plant for plant in PLANTS if plant not in RARE]
+
+
+#: The seeds that found them when last looked: tried first, and the others only if they do not any more.
+LIKELY: dict[Callable[[pytest.MonkeyPatch], None], int] = {
+    no_fence: 6,
+    a_timer_forgotten_on_take_over: 19,
+    attempts_that_do_not_survive: 1,
+    a_lease_renewed_after_it_was_lost: 3,
+    published_in_a_transaction_of_its_own: 1,
+    a_queue_that_forgets_whom_it_gave_to: 10,
+    a_next_run_without_its_letters: 26,
+    a_child_under_a_new_id_with_each_try: 10,
+    children_that_nobody_cancels: 13,
+    linked_units_that_are_not: 18,
+    a_subscription_lost_with_its_run: 3,
+    compensations_in_the_order_of_completion: 4,
+    a_compensation_of_what_has_failed: 11,
+    a_result_without_its_rows: 3,
+    rows_of_attempts_that_failed: 3,
+    rows_without_their_result: 8,
+    an_event_marked_before_it_was_sent: 3,
+    a_lane_read_before_its_marks_are_written: 42,
+    a_cancel_accepted_after_compensations_began: 66,
+}
 
 
 @pytest.mark.parametrize("plant", SOUGHT, ids=lambda plant: plant.__name__)
 def test_a_planted_bug_is_found(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
-    for seed in range(WITHIN):
+    for seed in (LIKELY.get(plant, 0), *range(WITHIN)):
         faults = schedule(seed, 3, 2.0)
         what = trouble(seed, (*faults, *_doubts(seed)) if plant in DOUBTFUL else faults)
         if what is not None:

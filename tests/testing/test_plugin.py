@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 
-def test_the_plugin_sets_the_number_of_seeds(pytester: pytest.Pytester) -> None:
+def test_the_plugin_sets_the_number_of_seeds_and_runs_async_tests_under_both_event_loops(
+    pytester: pytest.Pytester,
+) -> None:
+    """Without configuration; a test's own mark is left alone."""
     pytester.makepyfile(
-        """
+        test_seeds="""
         from perdure import workflow
         from perdure.testing import run, simulate
         from perdure.testing.simulation import settings
@@ -22,15 +25,8 @@ def test_the_plugin_sets_the_number_of_seeds(pytester: pytest.Pytester) -> None:
 
         def test_each(perdure_seed):
             assert perdure_seed in (0, 1)
-        """
-    )
-    pytester.runpytest_subprocess("--perdure-seeds", "2", "-p", "no:cacheprovider").assert_outcomes(passed=3)
-    pytester.runpytest_subprocess("--perdure-seeds", "0").stderr.fnmatch_lines(["*give 1 or more*"])
-
-
-def test_async_tests_run_under_both_event_loops_without_configuration(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(
-        """
+        """,
+        test_loops="""
         import pytest, sniffio
         from perdure import workflow
         from perdure.testing import run
@@ -45,16 +41,8 @@ def test_async_tests_run_under_both_event_loops_without_configuration(pytester: 
         class TestClass:
             async def test_method(self):
                 assert await run(nothing) == 1
-        """
-    )
-    done = pytester.runpytest_subprocess("-v", "-p", "no:cacheprovider")
-    done.assert_outcomes(passed=4)
-    done.stdout.fnmatch_lines(["*test_it?asyncio*", "*test_it?trio*"])
-
-
-def test_a_test_s_own_mark_is_left_alone(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(
-        """
+        """,
+        test_marks="""
         import pytest
         from perdure import testing, workflow
 
@@ -64,11 +52,22 @@ def test_a_test_s_own_mark_is_left_alone(pytester: pytest.Pytester) -> None:
 
         @pytest.mark.anyio
         @pytest.mark.parametrize("anyio_backend", ["trio"])
-        async def test_it(anyio_backend):
+        async def test_marked(anyio_backend):
             assert await testing.run(nothing) == 1
 
         async def test_another():
             assert await testing.run(nothing) == 1
-        """
+        """,
     )
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=3)
+    done = pytester.runpytest_subprocess("-v", "--perdure-seeds", "2", "-p", "no:cacheprovider")
+    done.assert_outcomes(passed=10)
+    for test in ("test_it", "test_method", "test_another"):
+        for loop in ("asyncio", "trio"):
+            done.stdout.fnmatch_lines_random([f"*::{test}?{loop}?*PASSED*"])
+    done.stdout.fnmatch_lines_random(["*::test_marked?trio?*PASSED*"])
+    done.stdout.no_fnmatch_line("*::test_marked?asyncio?*")
+
+
+def test_no_seeds_are_too_few(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_nothing(): ...")
+    pytester.runpytest_inprocess("--perdure-seeds", "0").stderr.fnmatch_lines(["*give 1 or more*"])

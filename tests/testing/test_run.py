@@ -37,7 +37,7 @@ def ship(item: str) -> str:
 
 @activity
 async def stall() -> None:
-    await anyio.sleep(30)
+    await anyio.sleep(3600)
 
 
 @workflow
@@ -78,7 +78,7 @@ async def breaks() -> None:
 
 
 async def test_a_workflow_of_a_month_runs_at_once() -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         assert await run(order, "desk") == ["paid 5", "shipped desk"]
 
 
@@ -87,7 +87,7 @@ async def test_time_passes_exactly() -> None:
 
 
 async def test_a_timeout_ends_an_activity_that_takes_too_long() -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         assert await run(hurried) == "too late"
 
 

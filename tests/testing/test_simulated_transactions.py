@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from trio.testing import MockClock
 
 from perdure.errors import StoreError, StoreUnavailable
 from perdure.ports import Outcome, Unit
@@ -17,6 +18,12 @@ from perdure.testing.simulation.world import World
 
 #: The calls to the database of a transaction with one savepoint.
 _BEGIN, _SAVE, _RELEASE, _COMMIT = 1, 2, 3, 4
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    """Virtual time, as in simulations: what comes later comes later, however slow the machine is."""
+    return "trio", {"clock": MockClock(autojump_threshold=0)}
 
 
 async def _unit(world: World) -> Unit:

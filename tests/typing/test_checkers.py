@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -35,7 +34,6 @@ def run(*command: str, folder: Path) -> str:
     return done.stdout
 
 
-@cache
 def mypy() -> Errors:
     """Without the repository's settings: users have their own."""
     options = ["--config-file=", "--strict", "--no-error-summary", "--output=json", f"--cache-dir={CACHE}"]
@@ -50,7 +48,6 @@ def mypy() -> Errors:
     return found
 
 
-@cache
 def pyright(folder: Path) -> Errors:
     """With a configuration in `folder`."""
     settings = {
@@ -71,21 +68,16 @@ def pyright(folder: Path) -> Errors:
     return found
 
 
-@pytest.fixture(params=["mypy", "pyright"])
-def errors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Errors:
-    if request.param == "mypy":
-        return mypy()
-    return pyright(tmp_path_factory.getbasetemp())
-
-
-def test_good_code_has_no_errors(errors: Errors) -> None:
-    assert {file: found for file, found in errors.items() if file.startswith("cases/")} == {}
-
-
-@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
-def test_every_mistake_is_an_error(path: Path, errors: Errors) -> None:
+def marked(path: Path) -> set[int]:
     lines = enumerate(path.read_text().splitlines(), 1)
-    marked = {number for number, line in lines if re.search(r"# E: \S", line)}
-    assert marked
-    found = errors.get(f"cases_bad/{path.name}", [])
-    assert {number for number, _ in found} == marked, found
+    return {number for number, line in lines if re.search(r"# E: \S", line)}
+
+
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])  # one test for each: it takes long to start
+def test_good_code_has_no_errors_and_every_mistake_is_one(checker: str, tmp_path: Path) -> None:
+    errors = mypy() if checker == "mypy" else pyright(tmp_path)
+    assert {file: found for file, found in errors.items() if file.startswith("cases/")} == {}
+    assert BAD and all(marked(path) for path in BAD)
+    for path in BAD:
+        found = errors.get(f"cases_bad/{path.name}", [])
+        assert {number for number, _ in found} == marked(path), (path.name, found)

@@ -175,6 +175,11 @@ def serve(
         raise click.UsageError("with --asgi the application sets up its ingress itself; say this in ingress(...) there")
     else:
         served, guarded = asgi, True
+    if workers is not None and app.url.startswith("memory:"):
+        raise click.UsageError(
+            "memory:// is the memory of one process, so workers would know nothing of each other; leave out --workers, "
+            "or give the app a database, as in sqlite:///app.db"
+        )
     service = Service(app=app, served=served, backend=backend, **settings)
     if leash is not None:
         return service.on(leash)

@@ -83,7 +83,11 @@ class DurableCall(Activity[P, T]):
         return await self._answer(asked)
 
     async def _faked(self, step: Coroutine[None, None, T]) -> T:
-        counting = budgets.begin()
+        try:
+            counting = budgets.begin()
+        except BaseException:
+            step.close()  # nobody will await it
+            raise
         value = await step
         if isinstance(value, Response):
             budgets.end(counting, value)

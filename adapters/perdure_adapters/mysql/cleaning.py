@@ -15,9 +15,12 @@ _EVENTS = (
     "select number from perdure_event_buffer force index (perdure_event_buffer_time) "
     f"where service = %s and offered = 1 and at < %s order by at {_LOCK}"
 )
+# Found first, and then locked: MariaDB locks for a moment what comes next in an index, too, and here that is the oldest
+# message of a queue, which would be passed over just then.
 _POSTS = (
-    "select id from perdure_inbox force index (perdure_inbox_events) "
-    f"where service = %s and kind = 'event' and held = 1 and created_at < %s order by created_at {_LOCK}"
+    "select b.id from (select id from perdure_inbox force index (perdure_inbox_events) "
+    "where service = %s and kind = 'event' and held = 1 and created_at < %s order by created_at limit %s) v "
+    "straight_join perdure_inbox b force index (primary) on b.id = v.id where b.held = 1 for update skip locked"
 )
 _SEEN = (
     "select target, `key` from perdure_seen force index (perdure_seen_time) "

@@ -121,7 +121,7 @@ def guest(connection: Any, service: str, place: str, *, blocking: bool) -> SQLGu
     elif isinstance(connection, MySQLTransaction):
         line = Own(connection, _mark)
     return SQLGuest(
-        line_for(line, connection, blocking, "aiomysql's"),
+        line_for(line, connection, blocking, "aiomysql's", "PyMySQL's, Django's"),
         letter=_WRITE,
         emission=_EMIT,
         common={"service": service},

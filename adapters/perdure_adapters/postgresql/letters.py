@@ -111,7 +111,7 @@ def guest(connection: Any, service: str, place: str, *, blocking: bool) -> SQLGu
     elif isinstance(connection, PostgreSQLTransaction):
         line = Own(connection, _mark)
     return SQLGuest(
-        line_for(line, connection, blocking, "asyncpg's"),
+        line_for(line, connection, blocking, "asyncpg's", "Psycopg's, Django's"),
         letter=_WRITE,
         emission=_EMIT,
         common={"service": service, "told": channel(service)},

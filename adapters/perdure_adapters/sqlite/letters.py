@@ -123,7 +123,7 @@ def guest(connection: Any, path: str, service: str, *, blocking: bool) -> SQLGue
         line = DBAPI(connection, _mark)
     elif isinstance(connection, SQLiteTransaction):
         line = Own(connection, _mark)
-    return _SQLiteGuest(line_for(line, connection, blocking, "aiosqlite's"), path, service)
+    return _SQLiteGuest(line_for(line, connection, blocking, "aiosqlite's", "sqlite3's, Django's"), path, service)
 
 
 def _mark(number: int) -> str:

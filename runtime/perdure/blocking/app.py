@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
 
 from typing_extensions import TypeForm
 
-from perdure.blocking.background import Background
+from perdure.blocking.background import Background, check_blocking
 from perdure.client import Client
 from perdure.cloudevents.format import CloudEventLike
 from perdure.cloudevents.intake import Delivered
@@ -250,8 +250,9 @@ async def _resources(client: Client) -> Any:
 
 
 def _now(work: Coroutine[Any, Any, T]) -> T:
-    """The outcome of what never suspends."""
+    """The outcome of what never suspends. Raises UsageError where nothing may block."""
     try:
+        check_blocking()
         work.send(None)
     except StopIteration as done:
         value: T = done.value

@@ -18,6 +18,7 @@ from anyio.lowlevel import current_token
 from attrs import frozen
 
 from perdure.errors import UsageError
+from perdure.operations.require import check_outside
 
 T = TypeVar("T")
 A = TypeVar("A", bound=AbstractAsyncContextManager[Any])
@@ -82,7 +83,7 @@ class Background(Generic[A]):
         self._running = None
 
     def _open(self) -> _Running[A]:
-        _refuse_in_a_loop()
+        check_blocking()
         with self._lock:
             if self._running is None:
                 self._running = self._begin()
@@ -102,7 +103,9 @@ class Background(Generic[A]):
         return UsageError("app.sync was closed in another thread meanwhile; close it when nobody uses it any more")
 
 
-def _refuse_in_a_loop() -> None:
+def check_blocking() -> None:
+    """Raises UsageError where code must not block."""
+    check_outside("app.sync")
     try:
         current_token()
     except RuntimeError:

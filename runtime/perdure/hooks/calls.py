@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from inspect import iscoroutinefunction
 from typing import Any
 
 from perdure.errors import UsageError
@@ -24,7 +25,10 @@ class Calls:
     """The hooks of one app. False where there is none. Only methods that are overridden cost anything."""
 
     def __init__(self, hooks: Iterable[Hooks] = ()) -> None:
-        self._hooks = tuple(hooks)
+        try:
+            self._hooks = tuple(hooks)
+        except TypeError:
+            raise UsageError(f"App(hooks={hooks!r}): give a list of hooks") from None
         for hook in self._hooks:
             if not isinstance(hook, Hooks):
                 raise UsageError(f"App(hooks=[{hook!r}]): give instances of classes that derive from perdure.Hooks")
@@ -38,11 +42,18 @@ class Calls:
         return bool(self._hooks)
 
     def _overridden(self, name: str) -> list[Any]:
-        return [
+        methods = [
             getattr(hook, name)
             for hook in self._hooks
             if getattr(type(hook), name) is not getattr(Hooks, name) or name in vars(hook)
         ]
+        for method in methods:
+            if iscoroutinefunction(method):
+                raise UsageError(
+                    f"{type(method.__self__).__qualname__}.{name} is an `async def`: hooks are called, not "
+                    "awaited; make it a `def`, which must not block"
+                )
+        return methods
 
     def hear(self, *names: str) -> bool:
         """Whether anybody wants to hear of one of these."""

@@ -38,7 +38,8 @@ class RunActivity(Command):
     `attempt` is the number of the next attempt, from 1; `due` the earliest time it may start and
     `issued_at` when the workflow asked, in microseconds; `interruptions` counts attempts that died
     with their worker. `undo`: its packed arguments, if it is to be undone should the workflow fail;
-    `lost`: whether it has been run nobody knows; `compensating`: it undoes something itself.
+    `lost`: whether it has been run nobody knows; `compensating`: it undoes something itself. `repeats`: the command
+    that did the same before, and failed; 0 where there is none.
     """
 
     __slots__ = (
@@ -52,6 +53,7 @@ class RunActivity(Command):
         "issued_at",
         "kwargs",
         "lost",
+        "repeats",
         "undo",
     )
 
@@ -74,8 +76,14 @@ class RunActivity(Command):
         self.interruptions = 0
         self.due = 0
         self.issued_at = 0
+        self.repeats = 0
         self.undo: str | None = None
         self.lost = self.compensating = False
+
+    @property
+    def effect(self) -> int:
+        """The number of what is to happen once, however often it is asked for."""
+        return self.repeats or self.id
 
     @property
     def undoable(self) -> bool:

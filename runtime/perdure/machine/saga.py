@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 
 class Undo:
     """One compensation: an activity, and its packed arguments. `outcome` is "pending", "completed" or "failed",
-    `error` an encoded Failure.
+    `error` an encoded Failure. `command` is the first one that ran it, 0 before.
     """
 
-    __slots__ = ("activity", "error", "input", "outcome")
+    __slots__ = ("activity", "command", "error", "input", "outcome")
 
     def __init__(self, activity: Any, input: str) -> None:
         self.activity = activity
         self.input = input
         self.outcome = "pending"
         self.error: str | None = None
+        self.command = 0
 
 
 class Saga:
@@ -105,7 +106,9 @@ async def _undo(machine: Machine, saga: Saga) -> None:
             command = RunActivity(undo.activity.name, undo.activity, args, kwargs, undo.activity.schema.result)
             command.compensating = True
             command.issued_at = machine.now
+            command.repeats = undo.command
             machine.issue(command)
+            undo.command = command.effect
             await command
         except Exception as error:
             undo.outcome = "failed"

@@ -24,3 +24,12 @@ def outgoing(operation: str) -> Outgoing:
             "code use the app, or a handle"
         )
     return running.outgoing()
+
+
+def check_outside(what: str) -> None:
+    """Raises UsageError inside a workflow."""
+    if current() is not None:
+        raise UsageError(
+            f"{what} was used inside a workflow, where nothing of it would be recorded; use perdure's own operations, "
+            "or call it in an @activity"
+        )

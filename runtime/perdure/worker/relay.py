@@ -8,6 +8,7 @@ unless a worker dies in between, or loses its lease.
 from __future__ import annotations
 
 import contextlib
+import heapq
 import logging
 import math
 import time
@@ -106,7 +107,7 @@ class Relay:
         self._group: TaskGroup | None = None
         self._stopping = False
         self._reading = False
-        self._next = math.inf  # when something is to be tried again
+        self._dues: list[float] = []  # a heap: when something is to be tried again, by the event loop's clock
 
     @property
     def busy(self) -> bool:
@@ -201,7 +202,8 @@ class Relay:
                 self._reading = False
                 self._progress()
             if not more:
-                await self._wake.wait_for(min(pause, max(0.01, self._next - anyio.current_time())))
+                due = self._dues[0] if self._dues else math.inf
+                await self._wake.wait_for(min(pause, max(0.01, due - anyio.current_time())))
 
     async def _mark(self) -> None:
         """Write what has become of events; only then may their lanes be read again."""
@@ -232,7 +234,8 @@ class Relay:
 
     async def _read(self, group: TaskGroup) -> bool:
         """Begin to send what is there. Whether there may be more at once."""
-        self._next = math.inf
+        while self._dues and self._dues[0] <= anyio.current_time():
+            heapq.heappop(self._dues)
         room = self._room()
         ours = self._partitions()
         if self._born:  # what others have by now is their affair
@@ -317,7 +320,7 @@ class Relay:
         if due > parcel.created_at + self._max_age * 1e6:
             logger.error("event %r is dead, after %d attempts: %s", parcel.id, attempts, error)
             return self._dead(parcel, error)
-        self._next = min(self._next, anyio.current_time() + wait)
+        heapq.heappush(self._dues, anyio.current_time() + wait)
         logger.warning("event %r is not published, trying again in %.2g s: %s", parcel.id, wait, error)
         return Mark(parcel.number, "pending", attempts, due, said(error))
 

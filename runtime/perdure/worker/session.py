@@ -181,6 +181,7 @@ class AttemptSession:
             await self._changed.wait()
 
     async def execute(self, sql: str, /, *args: Any) -> int:
+        _check_text(sql)
         await self._turn()
         async with self._lock:
             with self._watched():
@@ -188,6 +189,7 @@ class AttemptSession:
         raise AssertionError  # neither swallows anything
 
     async def fetch(self, sql: str, /, *args: Any) -> list[Mapping[str, Any]]:
+        _check_text(sql)
         await self._turn()
         async with self._lock:
             with self._watched():
@@ -260,3 +262,11 @@ class AttemptSession:
                 logger.exception(
                     "after_commit of activity %r failed", self._step.command.name, extra=self._step.labels()
                 )
+
+
+def _check_text(sql: object) -> None:
+    if not isinstance(sql, str):
+        raise UsageError(
+            f"a statement in session() is SQL as str, not {type(sql).__name__}; SQLAlchemy's go through "
+            "perdure_adapters.sqlalchemy.sqlalchemy_session()"
+        )

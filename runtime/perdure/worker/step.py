@@ -60,15 +60,21 @@ class Step:
         self.reported = False
         self.scope: CancelScope | None = None
 
+    @property
+    def idempotency_key(self) -> str:
+        return self._key(self.command.effect)
+
+    def _key(self, command: int) -> str:
+        return f"{self.actor.machine.incarnation}-{self.actor.run}-{command}"
+
     def info(self) -> ActivityInfo:
-        machine = self.actor.machine
         return ActivityInfo(
             name=self.command.name,
             instance_id=self.actor.id,
             workflow=self.actor.workflow.name,
             run=self.actor.run,
             attempt=self.attempt,
-            idempotency_key=f"{machine.incarnation}-{self.actor.run}-{self.command.id}",
+            idempotency_key=self.idempotency_key,
             cancelled=self.cancelled or self.over or self.actor.dead,
             step=self.command.id,
         )
@@ -79,8 +85,7 @@ class Step:
 
     def outgoing(self) -> AttemptMail:
         if self._mail is None:
-            info = self.info()
-            key = f"{info.idempotency_key}.{info.attempt}"
+            key = f"{self._key(self.command.id)}.{self.attempt}"
             self._mail = AttemptMail(key, self.actor.id, self._pool.now, self._pool.max_payload, self._trace)
         return self._mail
 
@@ -127,8 +132,9 @@ class Step:
             return
         now = current_time()
         if limit is not None:
-            self.hurried = limit
-            self.scope.deadline = min(self.deadline, now + limit)
+            if now + limit < self.deadline:  # else its own timeout comes first
+                self.hurried = limit
+                self.scope.deadline = now + limit
         elif now < self.scope.deadline:  # else it was too late already
             self.hurried = None
             self.scope.deadline = self.deadline

@@ -125,7 +125,7 @@ class Teller:
 
     def attempted(self, step: Step, call: Callable[[], Awaitable[Any]], context: Context) -> Awaitable[Any]:
         """An attempt begins: what is to be awaited in place of `call`, which gives its result."""
-        command, machine = step.command, step.actor.machine
+        command = step.command
         name = "compensation_started" if command.compensating else "activity_started"
         if not self.calls.wrap and not self.calls.hear(name):
             return call()
@@ -134,7 +134,7 @@ class Teller:
             activity=command.name,
             step=command.id,
             attempt=step.attempt,
-            idempotency_key=f"{machine.incarnation}-{step.actor.run}-{command.id}",
+            idempotency_key=step.idempotency_key,
             compensates=command.compensating,
             asked_at=to_datetime(command.issued_at),
             at=to_datetime(self._clock.now()),

@@ -23,7 +23,8 @@ SOURCE = "/simulation"
 def _begin() -> str:
     """A prefix for the rows of this execution: the same attempt may be begun again after a crash."""
     info = activity_info()
-    begun.append(f"{info.idempotency_key}.{info.attempt}")
+    run, _, _ = info.idempotency_key.rpartition("-")
+    begun.append(f"{run}-{info.step}.{info.attempt}")
     return f"{begun[-1]}/{len(begun)}"
 
 

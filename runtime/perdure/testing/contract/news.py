@@ -44,7 +44,7 @@ class News:
 
     async def hears(self, what: str, which: object = None) -> None:
         """Of this one, or of any."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while not {(what, which), (what, None)} & set(self.heard):
                 self._news = anyio.Event()
                 await self._news.wait()

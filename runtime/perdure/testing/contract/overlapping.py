@@ -28,7 +28,7 @@ class Overlapping:
                 unit = more(ids[number], held, event(2), mail=emissions(ids[number]))
                 assert await transaction.commit(unit, number) is Outcome.COMMITTED
 
-            with anyio.fail_after(30):
+            with anyio.fail_after(60):
                 async with anyio.create_task_group() as group:
                     for number in range(len(ids)):
                         group.start_soon(work, (one, two)[number % 2], number)
@@ -41,7 +41,7 @@ class Overlapping:
             if store.exclusive:
                 return
             first, second, third = await store.begin(IDLE), await store.begin(IDLE), await other.begin(IDLE)
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 for id, transaction in enumerate((first, second, third), start=1):
                     await notes.put(transaction, id, "a")
                     assert await notes.count(transaction) == 1
@@ -82,7 +82,7 @@ class Overlapping:
                 for number, call in enumerate(calls):
                     group.start_soon(work, number, call)
                     await anyio.wait_all_tasks_blocked()
-                with anyio.fail_after(20):
+                with anyio.fail_after(60):
                     await nothing(store, notes)
                     await nothing(other, notes)
                     assert len((await store.census()).members) == 1

@@ -81,7 +81,7 @@ class Transactions:
             transaction = await store.begin(IDLE)
             await notes.put(transaction, 1, "a")
             if why is Outcome.FENCED and not store.exclusive:
-                with anyio.fail_after(10):
+                with anyio.fail_after(60):
                     (stolen,) = await other.claim("thief", [(await other.census()).holdings[0]])
                 assert stolen.owner == "thief", "an open transaction is in nobody's way"
             assert await transaction.commit(unit, 5) is why
