@@ -88,7 +88,7 @@ async def main() -> None:
         handle = await app.start(print_shop.options(id="monday"), jobs)
         with suppress(InstanceEnded, TimeoutError):
             while True:
-                say(await handle.ask("counter", "done", str, timeout=2))
+                say(await handle.ask("counter", "done", str, timeout=60))
                 await anyio.sleep(0.3)
         say(f"printed: {', '.join(await handle.result())}")
 

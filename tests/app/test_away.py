@@ -37,4 +37,4 @@ async def test_what_comes_while_it_waits_has_not_failed() -> None:
     async with app:
         with pytest.raises(StoreUnavailable):
             await app.start(seven)
-        assert await (await app.start(seven)).result(timeout=10) == 7
+        assert await (await app.start(seven)).result(timeout=60) == 7

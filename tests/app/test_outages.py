@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 import perdure.worker.worker as worker_module
+from app.clocks import Passing
 from app.stores import Moody, on
 from perdure import App, StoreUnavailable, UsageError, activity, sleep, workflow
 from perdure.ports import Outcome, Unit
@@ -39,15 +40,15 @@ async def test_a_start_fails_in_an_outage_even_behind_turns_that_wait() -> None:
     async with on(App("memory://", workflows=[naps]), store) as app:
         flying = await app.start(naps, 0.05)
         store.down = True
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             for n in range(3):  # the first of them in one batch with the timer, the others behind it
                 await anyio.sleep(0.05)
                 with pytest.raises(StoreUnavailable, match="cable"):
                     await app.start(naps.options(id=f"later{n}"), 0.0)
         store.down = False
-        assert await flying.result(timeout=10) == "awake"
+        assert await flying.result(timeout=60) == "awake"
         for n in range(3):
-            assert await (await app.start(naps.options(id=f"later{n}"), 0.0)).result(timeout=10) == "awake"
+            assert await (await app.start(naps.options(id=f"later{n}"), 0.0)).result(timeout=60) == "awake"
 
 
 async def test_closing_answers_a_start_that_the_database_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +56,7 @@ async def test_closing_answers_a_start_that_the_database_does_not(monkeypatch: p
     store = Moody()
     answers: list[BaseException] = []
     async with anyio.create_task_group() as group:
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             async with on(App("memory://", workflows=[naps], drain=0.1), store) as app:
 
                 async def start() -> None:
@@ -85,7 +86,7 @@ async def test_an_id_that_exists_is_not_forgotten_while_it_is_started_again() ->
         handle = await client.start(naps.options(id="one"), 0.0)
         await anyio.wait_all_tasks_blocked()
         waiting.set()
-        assert await handle.result(timeout=10) == "awake"
+        assert await handle.result(timeout=60) == "awake"
 
 
 async def test_a_wait_ends_with_the_app(url: str) -> None:
@@ -106,21 +107,22 @@ async def test_a_wait_ends_with_the_app(url: str) -> None:
                 group.start_soon(wait, n)
             while len(started) < 5:
                 await anyio.sleep(0.01)
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while len(errors) < 5:
                 await anyio.sleep(0.01)
     assert all("not open" in str(error) for error in errors)
 
 
 async def test_loading_what_only_waits_writes_nothing() -> None:
-    store = Moody()
-    async with on(App("memory://", workflows=[sleeps]), store) as app:
-        handles = [await app.start(sleeps, 0.4) for _ in range(5)]
-        resting = await app.start(sleeps, 20.0)
+    store, time = Moody(), Passing()
+    async with time.on(on(App("memory://", workflows=[sleeps]), store)) as app:
+        handles = [await app.start(sleeps, 3600.0) for _ in range(5)]
+        resting = await app.start(sleeps, 3620.0)
     before = len(store.units)
-    async with on(App("memory://", workflows=[sleeps]), store) as app:
+    async with time.on(on(App("memory://", workflows=[sleeps]), store)) as app:
+        time.hours(1)
         for handle in handles:
-            assert await app.handle(sleeps, handle.id).result(timeout=10) == "awake"
+            assert await app.handle(sleeps, handle.id).result(timeout=60) == "awake"
         assert resting.id not in {unit.instance_id for unit in store.units[before:]}
     assert len(store.units) - before == 5, "one commit each, with the timer and the end"
 
@@ -157,7 +159,7 @@ async def test_a_start_of_unknown_fate_that_arrives_late_is_run(monkeypatch: pyt
         store.arrives.set()
         await anyio.wait_all_tasks_blocked()
         store.down = False
-        assert await app.handle(naps, "late").result(timeout=10) == "awake"
+        assert await app.handle(naps, "late").result(timeout=60) == "awake"
 
 
 async def test_what_may_not_begin_while_the_lease_is_in_doubt_begins_once_it_is_renewed(
@@ -173,11 +175,11 @@ async def test_what_may_not_begin_while_the_lease_is_in_doubt_begins_once_it_is_
     monkeypatch.setattr(Dispatcher, "in_time", property(in_time))
     async with App("memory://", workflows=[naps]) as app:
         handle = await app.start(naps, 0.0)
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while len(doubted) < 3:
                 await anyio.sleep(0.01)
         renewed = True
-        assert await handle.result(timeout=10) == "awake"
+        assert await handle.result(timeout=60) == "awake"
 
 
 async def test_an_activity_that_waited_in_the_queue_does_not_begin_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +196,7 @@ async def test_an_activity_that_waited_in_the_queue_does_not_begin_in_doubt(monk
 
     monkeypatch.setattr(Dispatcher, "in_time", property(in_time))
     async with App("memory://", workflows=[touches]) as app:
-        assert await (await app.start(touches)).result(timeout=10) == "touched"
+        assert await (await app.start(touches)).result(timeout=60) == "touched"
     assert asked[:3] == [False, False, True]
 
 
@@ -206,6 +208,6 @@ async def test_an_interrupted_closing_ends_all_the_same(url: str, monkeypatch: p
 
     monkeypatch.setattr(Worker, "stop", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             async with App(url, workflows=[naps], lease=1) as app:
                 await app.start(naps, 60.0)

@@ -12,6 +12,7 @@ import anyio
 import pytest
 from attrs import define
 
+from app.clocks import Passing
 from perdure import (
     App,
     Retry,
@@ -82,18 +83,31 @@ async def fails(terminal: bool) -> None:
     raise ConnectionResetError("reset")
 
 
+HOUR = 3600.0
+#: How often `observes` sleeps.
+SLEEPS = 5
 seen: dict[str, list[list[object]]] = {}
+
+
+@activity
+async def nothing() -> None: ...
+
+
+@workflow
+async def passes_by() -> None:
+    await nothing()
 
 
 @workflow
 async def observes() -> None:
-    """Note what is seen in each life of the workflow; every sleep is a chance to be evicted."""
+    """Note what is seen in each life of the workflow, and how often it has slept before it falls asleep."""
     notes: list[object] = []
     lives = seen.setdefault(info().instance_id, [])
     lives.append(notes)
     notes += [await lines(), await moment(), await everything()]
     notes.append([type(value) for value in await everything()])
-    await sleep(0.01)
+    notes.append(asleep(0))
+    await sleep(HOUR)
     for terminal in (True, False):
         try:
             await fails(terminal)
@@ -104,53 +118,72 @@ async def observes() -> None:
         except Exception as other:
             notes.append(("other", repr(other)))
     notes += [random(), uuid4(), now()]
-    await sleep(0.01)
+    notes.append(asleep(1))
+    await sleep(HOUR)
+    notes.append(asleep(2))
     try:
-        async with timeout(0.01):
+        async with timeout(HOUR):
             try:
-                await sleep(30)
+                await sleep(99 * HOUR)
             except Exception:
                 notes.append("swallowed")
     except TimeoutError:
         notes.append("late")
-    winner = await race(slow=sleep(20), quick=sleep(0.01), tie=sleep(0.01))
+    notes.append(asleep(3))
+    winner = await race(slow=sleep(99 * HOUR), quick=sleep(HOUR), tie=sleep(HOUR))
     notes.append(winner.label)
-    await sleep(0.01)
+    notes.append(asleep(4))
+    await sleep(HOUR)
+
+
+def asleep(times: int) -> tuple[str, int]:
+    return "asleep", times
+
+
+async def evict(app: App, ids: list[str], times: int) -> None:
+    """Once these have slept so often and are asleep again, there is no room for them in memory any more."""
+    residents = app._resources().worker.parts.residents  # type: ignore[union-attr]  # there is one
+    with anyio.fail_after(60):
+        while not all(seen.get(id, [[None]])[-1][-1:] == [asleep(times)] and id not in residents for id in ids):
+            await (await app.start(passes_by)).result(timeout=60)
 
 
 async def test_every_life_of_a_workflow_sees_the_same(url: str) -> None:
     seen.clear()
-    async with App(url, workflows=[observes], max_resident=1) as app:
-        handles = [await app.start(observes) for _ in range(20)]
+    time = Passing()
+    async with time.on(App(url, workflows=[observes, passes_by], max_resident=1)) as app:
+        handles = [await app.start(observes) for _ in range(4)]
+        for times in range(SLEEPS):
+            await evict(app, [handle.id for handle in handles], times)
+            time.hours(1)
         for handle in handles:
             await handle.result(timeout=60)
-    last: list[object] = []
-    replayed = 0
     for handle in handles:
         lives = seen[handle.id]
-        replayed += len(lives) - 1
         last = lives[-1]
         for life in lives:
             assert life == last[: len(life)]
-    assert replayed, "nothing was ever evicted"
-    assert ("refused", "no") in last
-    assert "late" in last
-    assert "swallowed" not in last
-    assert "quick" in last
+        assert len(lives) > SLEEPS, "it was evicted whenever it slept"
+        assert ("refused", "no") in last
+        assert "late" in last
+        assert "swallowed" not in last
+        assert "quick" in last
 
 
 async def test_an_evicted_sleeper_costs_no_memory_and_wakes(url: str) -> None:
     @workflow
     async def sleeper(number: int) -> int:
-        await sleep(0.3)
+        await sleep(HOUR)
         return number
 
-    async with App(url, workflows=[sleeper], max_resident=10) as app:
+    time = Passing()
+    async with time.on(App(url, workflows=[sleeper], max_resident=10)) as app:
         handles = [await app.start(sleeper, number) for number in range(50)]
         worker = app._resources().worker
         assert worker is not None
         assert len(worker.parts.residents) <= 11
-        assert [await handle.result(timeout=10) for handle in handles] == list(range(50))
+        time.hours(1)
+        assert [await handle.result(timeout=60) for handle in handles] == list(range(50))
 
 
 async def test_cancelling_reaches_the_next_await_and_cleanup_is_shielded(url: str) -> None:
@@ -179,7 +212,7 @@ async def test_cancelling_reaches_the_next_await_and_cleanup_is_shielded(url: st
         handle = await app.start(careful)
         await handle.cancel(reason="enough")
         with pytest.raises(WorkflowCancelled) as caught:
-            await handle.result(timeout=10)
+            await handle.result(timeout=60)
         assert caught.value.reason == "enough"
         assert notes == ["tidy"] * 3
         assert (await handle.info()).status == "cancelled"
@@ -204,9 +237,9 @@ async def test_a_cancelled_activity_is_stopped(url: str) -> None:
 
     async with App(url, workflows=[busy]) as app:
         handle = await app.start(busy)
-        await started.wait()
-        await handle.cancel()
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
+            await started.wait()
+            await handle.cancel()
             await stopped.wait()
 
 
@@ -223,22 +256,23 @@ async def test_an_instance_that_waits_elsewhere_can_be_cancelled(url: str) -> No
         await client.handle(long, handle_id).cancel()
     async with App(url, workflows=[long], max_resident=1) as app:
         with pytest.raises(WorkflowCancelled):
-            await app.handle(long, handle_id).result(timeout=10)
+            await app.handle(long, handle_id).result(timeout=60)
 
 
 @workflow
 async def hasty() -> str:
     try:
-        async with timeout(0.6):
-            await sleep(0.2)
+        async with timeout(2 * HOUR):
+            await sleep(HOUR)
             return "slept"
     except TimeoutError:
         return "late"
 
 
 async def test_after_a_long_downtime_the_earliest_timer_comes_first(url: str) -> None:
-    async with App(url, workflows=[hasty]) as app:
+    time = Passing()
+    async with time.on(App(url, workflows=[hasty])) as app:
         handle = await app.start(hasty)
-    await anyio.sleep(0.7)
-    async with App(url, workflows=[hasty]) as app:
-        assert await app.handle(hasty, handle.id).result(timeout=10) == "slept"
+    time.hours(3)
+    async with time.on(App(url, workflows=[hasty])) as app:
+        assert await app.handle(hasty, handle.id).result(timeout=60) == "slept"

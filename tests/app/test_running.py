@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from app.clocks import Passing
 from perdure import (
     App,
     Conflict,
@@ -58,7 +59,7 @@ async def breaks() -> None:
 async def test_a_workflow_runs_and_answers(url: str) -> None:
     async with App(url, workflows=[sums]) as app:
         handle = await app.start(sums, 7)
-        assert await handle.result(timeout=10) == 35
+        assert await handle.result(timeout=60) == 35
         seen = await handle.info()
         assert (seen.instance_id, seen.workflow, seen.status, seen.run) == (handle.id, "sums", "completed", 1)
         kinds = [event.kind for event in await handle.history()]
@@ -78,7 +79,7 @@ async def test_start_never_runs_inline(url: str) -> None:
         await where()
 
     async with App(url, workflows=[elsewhere]) as app:
-        await (await app.start(elsewhere)).result(timeout=10)
+        await (await app.start(elsewhere)).result(timeout=60)
     assert len(tasks) == 2
     assert anyio.get_current_task().id not in tasks
 
@@ -86,7 +87,7 @@ async def test_start_never_runs_inline(url: str) -> None:
 async def test_starting_an_id_again_gives_the_same_instance(url: str) -> None:
     async with App(url, workflows=[sums, naps]) as app:
         handles = [await app.start(sums.options(id="one"), number) for number in (1, 2)]
-        assert [await handle.result(timeout=10) for handle in handles] == [5, 5]
+        assert [await handle.result(timeout=60) for handle in handles] == [5, 5]
         with pytest.raises(Conflict, match="sums"):
             await app.start(naps.options(id="one"), 0.0)
         with pytest.raises(Conflict):
@@ -100,7 +101,7 @@ async def test_fifty_concurrent_first_starts(url: str) -> None:
         async def start(number: int) -> None:
             id = "same" if number % 2 else f"own-{number}"
             handle = await app.start(sums.options(id=id), 1)
-            results.append(await handle.result(timeout=10))
+            results.append(await handle.result(timeout=60))
 
         async with anyio.create_task_group() as group:
             for number in range(50):
@@ -110,11 +111,13 @@ async def test_fifty_concurrent_first_starts(url: str) -> None:
 
 
 async def test_instances_go_on_where_an_app_left_off(url: str) -> None:
-    async with App(url, workflows=[naps]) as app:
-        handle = await app.start(naps, 0.2)
+    time = Passing()
+    async with time.on(App(url, workflows=[naps])) as app:
+        handle = await app.start(naps, 3600.0)
         assert (await handle.info()).status in ("running", "waiting")
-    async with App(url, workflows=[naps]) as app:
-        assert await app.handle(naps, handle.id).result(timeout=10) == handle.id
+    time.hours(1)
+    async with time.on(App(url, workflows=[naps])) as app:
+        assert await app.handle(naps, handle.id).result(timeout=60) == handle.id
 
 
 async def test_a_client_starts_and_a_worker_works(url: str) -> None:
@@ -124,15 +127,15 @@ async def test_a_client_starts_and_a_worker_works(url: str) -> None:
             await early.result(timeout=0.05)
         async with App(url, workflows=[sums]):
             late = await client.start(sums, 2)
-            assert await early.result(timeout=10) == 5
-            assert await late.result(timeout=10) == 10
+            assert await early.result(timeout=60) == 5
+            assert await late.result(timeout=60) == 10
 
 
 async def test_a_failure_comes_out_with_its_cause(url: str) -> None:
     async with App(url, workflows=[breaks]) as app:
         handle = await app.start(breaks)
         with pytest.raises(WorkflowFailed, match="nothing here") as caught:
-            await handle.result(timeout=10)
+            await handle.result(timeout=60)
         assert isinstance(caught.value.error, LookupError)
         assert caught.value.__cause__ is caught.value.error
         seen = await handle.info()
@@ -141,11 +144,14 @@ async def test_a_failure_comes_out_with_its_cause(url: str) -> None:
 
 
 async def test_cancelling_the_waiter_does_nothing_to_the_workflow(url: str) -> None:
-    async with App(url, workflows=[naps]) as app:
-        handle = await app.start(naps, 0.2)
-        with anyio.move_on_after(0.01):
+    time = Passing()
+    async with time.on(App(url, workflows=[naps])) as app:
+        handle = await app.start(naps, 3600.0)
+        with anyio.move_on_after(0.01) as waiting:
             await handle.result()
-        assert await handle.result(timeout=10) == handle.id
+        assert waiting.cancelled_caught
+        time.hours(1)
+        assert await handle.result(timeout=60) == handle.id
 
 
 async def test_bad_input_is_refused_and_nothing_is_stored(url: str) -> None:
@@ -188,7 +194,7 @@ async def test_an_app_cannot_be_used_inside_a_workflow(url: str) -> None:
 
     async with App(url, workflows=[meddles, sums]) as app:
         apps.append(app)
-        said = await (await app.start(meddles)).result(timeout=10)
+        said = await (await app.start(meddles)).result(timeout=60)
         assert said.count("inside a workflow") == 3
         assert len(await app.find(workflow="sums")) == 0
 
@@ -201,17 +207,17 @@ async def test_text_that_no_database_takes_harms_nobody(tmp_path: Path) -> None:
     async with App(f"sqlite:///{tmp_path}/perdure.db", workflows=[names]) as app:
         for wrong in ("\ud800", "", "x" * 201):
             with pytest.raises((UsageError, InvalidInput, WorkflowFailed)):
-                await (await app.start(names, wrong)).result(timeout=10)
+                await (await app.start(names, wrong)).result(timeout=60)
         with pytest.raises(StoreError, match="surrogate"):
             await app.find(workflow="\ud800")
-        assert await (await app.start(names, "fine")).result(timeout=10) is True
+        assert await (await app.start(names, "fine")).result(timeout=60) is True
 
 
 async def test_find_pages_through_instances(url: str) -> None:
     async with App(url, workflows=[sums, breaks]) as app:
         handles = [await app.start(sums, number) for number in range(5)]
         for handle in handles:
-            await handle.result(timeout=10)
+            await handle.result(timeout=60)
         found: list[str] = []
         page = await app.find(workflow="sums", status="completed", limit=2)
         while True:
@@ -237,7 +243,7 @@ async def test_other_settings_than_the_first_worker_s_are_refused(url: str) -> N
             async with App(url, workflows=[sums], partitions=16):
                 pass
         async with App(url, workflows=[sums], worker=False) as client:
-            assert await (await client.start(sums, 1)).result(timeout=10) == 5
+            assert await (await client.start(sums, 1)).result(timeout=60) == 5
 
 
 async def test_plain_calls_are_for_unit_tests(url: str) -> None:

@@ -7,12 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import sniffio
 from attrs import frozen
 from hypercorn import Config
@@ -27,6 +29,16 @@ class Server:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+
+def ready(port: int) -> dict[str, Any]:
+    """What /health/ready says, once that is that the process is ready: a slow database makes it say no for a second."""
+    until = time.monotonic() + 60
+    while (response := httpx2.get(f"http://127.0.0.1:{port}/health/ready", timeout=60)).status_code != 200:
+        assert time.monotonic() < until, response.text
+        time.sleep(0.05)
+    said: dict[str, Any] = response.json()
+    return said
 
 
 def listening() -> socket.socket:
@@ -98,6 +110,6 @@ def process(
             if running.poll() is None:
                 running.send_signal(signal.SIGTERM)
                 try:
-                    running.wait(timeout=15)
+                    running.wait(timeout=60)
                 except subprocess.TimeoutExpired:
                     running.kill()

@@ -56,7 +56,7 @@ async def test_every_id_can_be_reached(id: str) -> None:
         response = await client.post(_at("/cancel/", id), json={"reason": "no need"})
         assert response.status_code == 202 and response.json() == {"instance_id": id, "cancel_requested": True}
         with pytest.raises(WorkflowCancelled) as caught:
-            await handle.result(timeout=10)
+            await handle.result(timeout=60)
         assert caught.value.reason == "no need"
         problem(await client.post(_at("/cancel/", id)), 409)
 
@@ -65,7 +65,7 @@ async def test_what_is_told_of_an_instance() -> None:
     async with _app() as app, calling(app) as client:
         handle = await app.start(fails, "xyzzy")
         with pytest.raises(Exception, match="xyzzy"):
-            await handle.result(timeout=10)
+            await handle.result(timeout=60)
         looked = await client.get(f"/instances/{handle.id}")
         assert "xyzzy" not in looked.text
         document = looked.json()
@@ -73,7 +73,7 @@ async def test_what_is_told_of_an_instance() -> None:
         assert document["ended_at"] > document["created_at"]
         undone = await app.start(books)
         with pytest.raises(Exception, match="no"):
-            await undone.result(timeout=10)
+            await undone.result(timeout=60)
         document = (await client.get(f"/instances/{undone.id}")).json()
         assert document["compensation"] == "complete"
         assert document["compensations"] == [{"name": "unbook", "outcome": "completed"}]
@@ -182,6 +182,7 @@ async def test_health_without_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
             }
             assert (await client.get("/health/live")).status_code == 200
         monkeypatch.setattr(store, "find", hangs)
+        monkeypatch.setattr("perdure_adapters.asgi.probes._PATIENCE", 0.1)
         for _ in range(3):
             assert not (await app.health(timeout=0.01)).ready
         async with calling(app) as client, anyio.create_task_group() as group:

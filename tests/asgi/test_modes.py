@@ -30,7 +30,7 @@ async def _seen(headers: dict[str, str], body: bytes, more: dict[str, str] | Non
         handle = await app.start(sees.options(id="it"))
         response = await client.post("/", content=body, headers={**headers, **(more or {})})
         assert response.status_code == 202, response.text
-        return await handle.result(timeout=10)
+        return await handle.result(timeout=60)
 
 
 async def test_structured() -> None:
@@ -96,7 +96,7 @@ async def test_bytes_in_both_modes() -> None:
         two = await app.start(sees_bytes.options(id="two"))
         headers = {**_ce(perdureinstanceid="two", id="2"), "content-type": "image/png"}
         assert (await client.post("/", content=b"\x00\xff", headers=headers)).status_code == 202
-        assert await one.result(timeout=10) == await two.result(timeout=10) == b"\x00\xff"
+        assert await one.result(timeout=60) == await two.result(timeout=60) == b"\x00\xff"
 
 
 async def test_a_batch_is_all_or_nothing() -> None:
@@ -119,7 +119,7 @@ async def test_a_batch_is_all_or_nothing() -> None:
             (str(n), "/shop", False) for n in range(3)
         ]
         ids = [one["started"][0] for one in taken]
-        assert [await app.handle(fulfil, id).result(timeout=10) for id in ids] == [0, 1, 2]
+        assert [await app.handle(fulfil, id).result(timeout=60) for id in ids] == [0, 1, 2]
         assert (await client.post("/", json=[], headers=headers)).json() == {"events": []}
 
 
@@ -145,7 +145,7 @@ async def test_it_says_who_has_waited() -> None:
             response = await client.post("/", json=event(str(number)), headers={"content-type": STRUCTURED})
             matched = response.json()["events"][0]["matched"]
         assert matched == [handle.id]
-        assert (await handle.result(timeout=10))["id"] == str(number)
+        assert (await handle.result(timeout=60))["id"] == str(number)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

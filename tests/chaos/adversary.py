@@ -14,7 +14,7 @@ from chaos.database import Database
 from chaos.processes import Crew, Process
 
 #: Seconds in which a worker that was stopped must serve again.
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 #: Names the shell command that restarts the PostgreSQL server in the rudest way.
 RESTART = "PERDURE_CHAOS_RESTART_POSTGRESQL"
 

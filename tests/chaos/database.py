@@ -19,7 +19,7 @@ from faults.database import Row
 from servers import mysql, postgresql
 
 #: Seconds in which a server that is being restarted is back.
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 
 _EVENTS = (
     "select instance_id, seq, kind, command, name, data, run, commit_id, at from perdure_events "
@@ -72,7 +72,7 @@ class Database:
             return postgresql.execute(self.url, sql)
         if self.scheme == "mysql":
             return mysql.execute(self.url, sql)
-        with closing(sqlite3.connect(ledger.path(self.url), timeout=10)) as connection:
+        with closing(sqlite3.connect(ledger.path(self.url), timeout=60)) as connection:
             return connection.execute(sql).fetchall()
 
     async def events(self) -> list[Written]:

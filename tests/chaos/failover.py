@@ -20,7 +20,7 @@ from simulation import programs
 LEASE = 2.0
 _INSTANCES = 100
 _CANCELS = 100
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 
 
 @define
@@ -30,6 +30,7 @@ class Measured:
     `cancel_*`: from `cancel()` in one process to the end seen there, while another one runs the instance.
     """
 
+    lease: float
     first: float = 0.0
     last: float = 0.0
     handed_over: float = 0.0
@@ -42,18 +43,18 @@ class Measured:
         late = self.cancel_after_idleness
         idle = "" if late is None else f", after idleness {late * 1e3:.1f} ms"
         return (
-            f"failover (lease {LEASE:g} s): after kill -9 first {self.first:.2f} s, last of {_INSTANCES} "
+            f"failover (lease {self.lease:g} s): after kill -9 first {self.first:.2f} s, last of {_INSTANCES} "
             f"{self.last:.2f} s; after SIGTERM first {self.handed_over:.2f} s, last {self.all_handed_over:.2f} s; "
             f"cancel across processes p50 {self.cancel_p50 * 1e3:.1f} ms, p95 {self.cancel_p95 * 1e3:.1f} ms{idle}"
         )
 
 
-async def measure(url: str, place: Path, idleness: float = 0.0) -> Measured:
+async def measure(url: str, place: Path, idleness: float = 0.0, lease: float = LEASE) -> Measured:
     """With `idleness`, also after so many seconds in which nothing happens."""
-    measured = Measured()
+    measured = Measured(lease)
     database = Database(url)
     client = App(url, workflows=[workflows, programs], worker=False)
-    with crew(url, place, Random(0), LEASE) as workers:
+    with crew(url, place, Random(0), lease) as workers:
         async with client:
             victim, heir = await _pair(workers, database)
             await _flying(client, database, victim, "k")

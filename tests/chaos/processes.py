@@ -19,7 +19,7 @@ from chaos.worker import UNAVAILABLE
 
 _TESTS = Path(__file__).parents[1]
 #: Seconds that an orderly end may take.
-_PATIENCE = 25.0
+_PATIENCE = 60.0
 
 
 class Process:

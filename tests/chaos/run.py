@@ -41,10 +41,10 @@ class Scenario:
 
 
 #: Seconds in which all that was started by other instances has ended, too.
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 
 #: A pause of a machine that carries so many processes is no fault here: the lease outlasts it.
-_LONG = 10.0
+_LONG = 60.0
 
 SCENARIOS = {
     scenario.name: scenario

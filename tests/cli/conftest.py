@@ -20,9 +20,10 @@ def shell(tmp_path: Path) -> Shell:
 
 
 @pytest.fixture
-def worker(shell: Shell) -> Iterator[subprocess.Popen[str]]:
-    """A running `perdure run shop:app`."""
-    process = shell.popen("run", "shop:app")
+def worker(prompt: Prompt) -> Iterator[subprocess.Popen[str]]:
+    """A running `perdure run shop:app` beside the prompt, both with the shop of `shell`."""
+    prompt.write(SHOP)
+    process = Shell(prompt.directory).popen("run", "shop:app")
     assert process.stderr is not None
     assert "is running" in process.stderr.readline()
     yield process

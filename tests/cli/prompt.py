@@ -127,7 +127,7 @@ class Prompt:
 
         async def look(app: App) -> None:
             handle = await app.lookup(id)
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 while (await handle.info()).status != status:
                     await anyio.sleep(0.01)
 

@@ -32,7 +32,7 @@ async def nap(seconds: float) -> None:
 async def quarrel(why: str) -> None:
     await refuse(why)
 
-app = App("sqlite:///shop.db", workflows=[total, nap, quarrel], lease=1.0)
+app = App("sqlite:///shop.db", workflows=[total, nap, quarrel], lease=60.0)
 """
 
 
@@ -51,7 +51,7 @@ class Shell:
             cwd=self.directory,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=200,
             check=False,
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 
 import pytest
@@ -13,14 +12,11 @@ from cli.prompt import Prompt
 from cli.shell import SHOP, Shell
 
 
-def wait_for(shell: Shell, id: str, status: str) -> None:
-    deadline = time.monotonic() + 20
-    while json.loads(shell.output("show", "shop:app", id, "--json"))["status"] != status:
+def wait_for(prompt: Prompt, id: str, status: str) -> None:
+    deadline = time.monotonic() + 60
+    while prompt("show", "shop:app", id, "--json").json["status"] != status:
         assert time.monotonic() < deadline
-
-
-def rows(output: str) -> list[list[str]]:
-    return [line.split("\t") for line in output.splitlines()]
+        time.sleep(0.05)
 
 
 def test_start_waits_for_a_worker(prompt: Prompt) -> None:
@@ -35,18 +31,18 @@ def test_start_waits_for_a_worker(prompt: Prompt) -> None:
 
 def fields(output: str) -> dict[str, str]:
     """The first part of what `show` prints; the steps follow after an empty line."""
-    return dict(rows(output.split("\n\n")[0]))
+    return dict(line.split("\t") for line in output.split("\n\n")[0].splitlines())
 
 
 @pytest.mark.usefixtures("worker")
-def test_results_and_errors(shell: Shell) -> None:
-    one = json.loads(shell.output("start", "shop:app", "total", '{"a": 40}', "--json"))["instance_id"]
-    shell.output("start", "shop:app", "quarrel", '{"why": "a\\tb"}', "--id", "q")
-    wait_for(shell, one, "completed")
-    wait_for(shell, "q", "failed")
-    assert fields(shell.output("show", "shop:app", one))["result"] == "42"
-    assert fields(shell.output("show", "shop:app", "q"))["error"] == "TerminalError: a\\tb"
-    header, *events = rows(shell.output("history", "shop:app", one))
+def test_results_and_errors(prompt: Prompt) -> None:
+    one = prompt("start", "shop:app", "total", '{"a": 40}', "--json").json["instance_id"]
+    prompt("start", "shop:app", "quarrel", '{"why": "a\\tb"}', "--id", "q")
+    wait_for(prompt, one, "completed")
+    wait_for(prompt, "q", "failed")
+    assert fields(prompt("show", "shop:app", one).out)["result"] == "42"
+    assert fields(prompt("show", "shop:app", "q").out)["error"] == "TerminalError: a\\tb"
+    header, *events = prompt("history", "shop:app", one).rows
     assert header == ["seq", "at", "kind", "name", "data"]
     assert [(event[2], event[3]) for event in events] == [
         ("WorkflowStarted", "total"),
@@ -76,28 +72,20 @@ def test_list(prompt: Prompt) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_cancel(shell: Shell) -> None:
-    shell.output("start", "shop:app", "nap", '{"seconds": 1000}', "--id", "n")
-    assert "recorded" in shell.output("cancel", "shop:app", "n", "--reason", "woken")
-    wait_for(shell, "n", "cancelled")
-    last = json.loads(shell.output("history", "shop:app", "n", "--json"))[-1]
+def test_cancel(prompt: Prompt) -> None:
+    prompt("start", "shop:app", "nap", '{"seconds": 1000}', "--id", "n")
+    assert "recorded" in prompt("cancel", "shop:app", "n", "--reason", "woken").out
+    wait_for(prompt, "n", "cancelled")
+    last = prompt("history", "shop:app", "n", "--json").json[-1]
     assert (last["kind"], last["data"]["reason"]) == ("WorkflowCancelled", "woken")
-    assert "ended" in shell.complaint(1, "cancel", "shop:app", "n")
+    assert "ended" in prompt.complaint(1, "cancel", "shop:app", "n")
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("backend", "number"), [("asyncio", signal.SIGTERM), ("trio", signal.SIGINT)])
 def test_run_ends_well(shell: Shell, backend: str, number: signal.Signals) -> None:
     process = shell.popen("run", "shop:app", "--backend", backend)
     assert process.stderr is not None
     assert "is running" in process.stderr.readline()
     process.send_signal(number)
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=60) == 0
     process.communicate()
-
-
-def test_a_reader_that_has_seen_enough(shell: Shell) -> None:
-    shell.output("start", "shop:app", "total", json.dumps({"a": 1}))
-    command = " ".join(shell.command("list", "shop:app"))
-    ran = subprocess.run(f"{command} | true", shell=True, cwd=shell.directory, capture_output=True, check=False)
-    assert ran.stderr == b""

@@ -1,4 +1,4 @@
-"""The installed script `perdure`: each command once, and what only a process shows: pipes, signals, terminals."""
+"""The installed script `perdure`, and what only a process shows: pipes, signals, terminals."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def script(shell: Shell) -> Script:
 
 
 def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -58,12 +58,12 @@ def until(condition: Callable[[], object]) -> None:
 
 def rows(script: Script, sql: str) -> int:
     """A figure from the database."""
-    with closing(sqlite3.connect(script.directory / "shop.db", timeout=10)) as connection:
+    with closing(sqlite3.connect(script.directory / "shop.db", timeout=60)) as connection:
         found: int = connection.execute(sql).fetchone()[0]
         return found
 
 
-def test_every_command(script: Script) -> None:
+def test_an_instance_and_its_worker(script: Script) -> None:
     assert script.output("migrate", "shop:app")
     assert script.output("start", "shop:app", "nap", '{"seconds": 1000}', "--id", "n") == "n\n"
     worker = script.popen("run", "shop:app")
@@ -74,20 +74,8 @@ def test_every_command(script: Script) -> None:
         worker.send_signal(signal.SIGTERM)
         worker.communicate(timeout=60)
     assert worker.returncode == 0
-    assert script.output("list", "shop:app").splitlines()[1].startswith("n\tnap\twaiting\t")
     assert "1\ttimer\tsleep\topen\t" in script.output("show", "shop:app", "n")
-    assert script.output("history", "shop:app", "n").splitlines()[1].startswith("1\t")
     assert script.output("send", "shop:app", "n", "c", "hello") == "n: sent on channel 'c'\n"
-    assert script.output("publish", "shop:app", "c", "{}") == "published on channel 'c'\n"
-    id = script.output("emit", "shop:app", "t", "--source", "/s").strip()
-    assert script.output("outbox", "shop:app").splitlines()[1].startswith(f"{id}\tpending\tt\t")
-    assert "no dead event" in script.complaint(1, "retry", "shop:app", id)
-    assert script.run("verify", "shop:app").stderr == "1 live instance: 1 fit\n"
-    assert "recorded" in script.output("cancel", "shop:app", "n")
-    assert script.output("purge", "shop:app", "--older-than", "1h", "--yes") == "deleted 0 instances that had ended\n"
-    small = ("--instances", "2", "--steps", "2", "--starts", "2")
-    assert script.output("bench", "shop:app", *small).startswith("steps_per_second\t")
-    assert script.output("demo", "--help").startswith("Usage: perdure demo")
 
 
 @pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
@@ -111,12 +99,11 @@ def test_completion(script: Script, shell_name: str) -> None:
 
 def test_a_reader_that_leaves(script: Script, prompt: Prompt) -> None:
     prompt.write(SHOP)
-    prompt("migrate", "shop:app")
-    for arguments in (("verify", "shop:app", "--json"), ("completion", "zsh")):
+    prompt("start", "shop:app", "total", json.dumps({"a": 1}))
+    for arguments in (("list", "shop:app"), ("completion", "zsh")):
         command = " ".join(script.command(*arguments))
         ran = subprocess.run(f"{command} | true", shell=True, cwd=script.directory, capture_output=True, check=False)
-        assert b"Traceback" not in ran.stderr
-        assert b"Broken pipe" not in ran.stderr
+        assert ran.stderr == b""
     ran = subprocess.run(
         " ".join(script.command("list", "shop:app")) + " >&-",
         shell=True,
@@ -177,7 +164,7 @@ def seen(script: Script, *arguments: str) -> tuple[int, str]:
             break
         shown += chunk
     os.close(ours)
-    code = process.wait(timeout=20)
+    code = process.wait(timeout=60)
     return code, re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode()).replace("\r\n", "\n")
 
 

@@ -103,7 +103,7 @@ def cases(draw: st.DrawFn) -> tuple[Any, Any]:
 
 
 @hypothesis.settings(
-    max_examples=400,
+    max_examples=200,
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large],
 )

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(_DBMATE is None, reason="dbmate is not installed
 def _dbmate(database: Path, *command: str) -> str:
     options = ["--url", f"sqlite:{database}", "--migrations-dir", _FILES, "--no-dump-schema"]
     arguments = [str(_DBMATE), *options, *command]
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=200, check=True).stdout
 
 
 def _schema(database: Path) -> list[tuple[str, ...]]:

@@ -68,7 +68,7 @@ _PROJECT = {
 
         async def serve() -> None:
             async with app:
-                print(await app.handle(fulfil, "order-1").result(timeout=10))
+                print(await app.handle(fulfil, "order-1").result(timeout=60))
                 print([one.instance_id for one in await app.find()])
 
         anyio.run(serve)
@@ -83,7 +83,7 @@ def test_djangos_view_starts_in_its_transaction(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(textwrap.dedent(text), encoding="utf-8")
     command = [sys.executable, "-W", "error", "program.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
     assert done.stderr == ""
     assert done.stdout == "{'id': 'order-1'}\ndesk is on its way\n['order-1']\n"
     with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:

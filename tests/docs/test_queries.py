@@ -39,12 +39,12 @@ async def test_every_query_finds_something(tmp_path: Path) -> None:
     queries = all_blocks("sql")
     assert len(queries) >= 5
     async with App(f"sqlite:///{tmp_path}/orders.db", workflows=[fulfil, listen]) as app:
-        await (await app.start(fulfil.options(id="order-42"), Order("desk"))).result(timeout=10)
-        await (await app.start(listen)).result(timeout=10)
+        await (await app.start(fulfil.options(id="order-42"), Order("desk"))).result(timeout=60)
+        await (await app.start(listen)).result(timeout=60)
         await app.publish("tasks", "nobody does it")
         failing = await app.start(fulfil, Order("lamp"))
         sleeping = await app.start(fulfil, Order("rug"))
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while (await failing.info()).status != "failed" or (await sleeping.info()).status != "waiting":
                 await anyio.sleep(0.01)
         connection = sqlite3.connect(tmp_path / "orders.db")

@@ -17,7 +17,7 @@ async def main(url: str) -> None:
         try:
             async with App(url, workflows=[nap]) as app:
                 handle = await app.start(nap.options(id="later"), 0.01)
-                say(f"ready: {await handle.result(timeout=10)}")
+                say(f"ready: {await handle.result(timeout=60)}")
                 return
         except StoreUnavailable as error:
             say(f"refused: {error}")

@@ -22,7 +22,7 @@ async def main(url: str) -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (Path(f"{path}-wal").stat().st_size, hard))
         try:
-            with anyio.fail_after(8):
+            with anyio.fail_after(60):
                 await app.start(nap.options(id="refused"), 0.01)
                 say("accepted refused")
         except StoreUnavailable as error:
@@ -30,9 +30,9 @@ async def main(url: str) -> None:
         except TimeoutError:
             say("hangs")
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        say(f"flew {await flying.result(timeout=10)}")
+        say(f"flew {await flying.result(timeout=60)}")
         after = await app.start(nap.options(id="after"), 0.01)
-        say(f"after: {await after.result(timeout=10)}")
+        say(f"after: {await after.result(timeout=60)}")
 
 
 anyio.run(main, sys.argv[1], backend=sys.argv[2])

@@ -31,7 +31,7 @@ class Database:
         self.path = path
 
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.path, timeout=5)) as connection:
+        with closing(sqlite3.connect(self.path, timeout=60)) as connection:
             try:
                 return connection.execute(sql, values).fetchall()
             except sqlite3.OperationalError as error:
@@ -40,7 +40,7 @@ class Database:
                 raise
 
     def execute(self, sql: str, *values: object) -> int:
-        with closing(sqlite3.connect(self.path, timeout=5)) as connection, connection:
+        with closing(sqlite3.connect(self.path, timeout=60)) as connection, connection:
             return connection.execute(sql, values).rowcount
 
     def events(self, instance_id: str | None = None) -> list[Row]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import anyio
 
 from faults.effects import note
@@ -14,6 +17,29 @@ async def wait(seconds: float) -> float:
     await anyio.sleep(seconds)
     note("end", "wait")
     return seconds
+
+
+@activity
+async def hold() -> None:
+    """Until it is let go."""
+    note("start", "hold")
+    while not gate().exists():
+        await anyio.sleep(0.02)
+    note("end", "hold")
+
+
+@activity
+async def toll() -> bool:
+    """Whether it has been let go."""
+    note("start", "toll")
+    await anyio.sleep(0.001)
+    note("end", "toll")
+    return gate().exists()
+
+
+def gate() -> Path:
+    """The file whose being there lets go whoever holds."""
+    return Path(f"{os.environ['PERDURE_EFFECTS']}.gate")
 
 
 @activity
@@ -31,6 +57,35 @@ async def errand(seconds: float) -> float:
     waited = await wait(seconds)
     await tick(2)
     return waited
+
+
+@workflow
+async def holds() -> int:
+    """One activity until it is let go, between two short ones."""
+    await tick(1)
+    await hold()
+    return await tick(2)
+
+
+@workflow
+async def tolls(pause: float) -> int:
+    """Short activities, with pauses between, until it is let go; how many they were."""
+    return await _tolls(pause)
+
+
+async def _tolls(pause: float) -> int:
+    number = 1
+    while not await toll():
+        number += 1
+        await sleep(pause)
+    return number
+
+
+@workflow
+async def busy(pause: float) -> int:
+    """One activity until it is let go, with short ones beside it; how many they were."""
+    _, number = await gather(hold(), _tolls(pause))
+    return number
 
 
 async def _ticks(count: int, pause: float) -> int:
@@ -62,10 +117,10 @@ async def nap(seconds: float) -> str:
 
 
 @workflow
-async def guarded(seconds: float) -> str:
+async def guarded() -> str:
     """What happens in the shield happens whole, cancelled or not."""
     async with shield():
-        await wait(seconds)
+        await hold()
         await tick(1)
-    await sleep(60)
+    await sleep(3600)
     return "slept"

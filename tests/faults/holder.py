@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import sys
 
-connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=10)
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
 connection.execute("begin exclusive")
 print("held", flush=True)
 signal.pause()

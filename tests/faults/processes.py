@@ -15,29 +15,38 @@ from pathlib import Path
 import anyio
 import pytest
 
+from faults.database import Database
+
 #: Seconds after which a condition that has not come true never will.
-PATIENCE = 20.0
+PATIENCE = 90.0
 
 _TESTS = Path(__file__).parents[1]
 
 
-async def until(condition: Callable[[], object], what: str = "", *, patience: float = PATIENCE) -> None:
-    """Wait for a condition. Raises AssertionError when it does not come true."""
+async def until(
+    condition: Callable[[], object], what: str | Callable[[], str] = "", *, patience: float = PATIENCE
+) -> None:
+    """Wait for a condition. Raises AssertionError, with `what`, when it does not come true."""
     deadline = time.monotonic() + patience
     while True:
         began = time.monotonic()
         if condition():
             return
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {patience:g} s: {what or condition}")
+            said = what if isinstance(what, str) else what()
+            raise AssertionError(f"not within {patience:g} s: {said or condition}")
         looked = time.monotonic() - began
         await anyio.sleep(max(0.01, 3 * looked))  # looking must not take the processor from what is looked at
 
 
 class Process:
-    """`python -m faults.<script>` with some arguments. `lines` is what it has printed so far."""
+    """`python -m faults.<script>` with some arguments. `lines` is what it has printed so far.
+
+    `worker_id` is empty where it is no worker.
+    """
 
     def __init__(self, script: str, arguments: list[str], environment: Mapping[str, str]) -> None:
+        self.worker_id = ""
         self.lines: list[str] = []
         self.errors: list[str] = []
         self._process = subprocess.Popen(
@@ -82,12 +91,14 @@ class Process:
 
     async def says(self, line: str) -> None:
         """Wait for a line. Raises AssertionError when the process ends without it."""
-        await until(lambda: line in self.lines or self.returncode is not None, f"{line!r}; it said: {self.said}")
+        await until(
+            lambda: line in self.lines or self.returncode is not None, lambda: f"{line!r}; it said: {self.said}"
+        )
         await until(lambda: line in self.lines or not any(t.is_alive() for t in self._threads), line)
         assert line in self.lines, f"it ended without saying {line!r}: {self.said}"
 
     async def ended(self) -> int:
-        await until(lambda: self.returncode is not None, f"the end of {self.pid}; it said: {self.said}")
+        await until(lambda: self.returncode is not None, lambda: f"the end of {self.pid}; it said: {self.said}")
         await until(lambda: not any(thread.is_alive() for thread in self._threads), "its last words")
         return self._process.returncode
 
@@ -128,25 +139,37 @@ class Crew:
         self,
         module: str,
         *,
-        lease: float = 0.6,
-        drain: float = 5.0,
+        lease: float = 15.0,
+        drain: float = 60.0,
         environment: Mapping[str, str] | None = None,
         start: tuple[str, ...] = (),
         serve: bool = False,
         extra: tuple[str, ...] = (),
     ) -> Process:
-        """A worker that knows the workflows of `faults.<module>`.
+        """A worker that knows the workflows of `faults.<module>`. Its lease outlasts any pause of a busy machine.
 
         `start` are instances "workflow:id:json arguments" for it to start. With `serve` it is
         nothing but `app.run()`, and says nothing.
         """
         arguments = ["--url", self.url, "--backend", self.backend, "--module", f"faults.{module}"]
-        arguments += ["--lease", str(lease), "--drain", str(drain), *extra]
+        name = f"worker-{len(self._processes)}"
+        arguments += ["--lease", str(lease), "--drain", str(drain), "--worker-id", name, *extra]
         for one in start:
             arguments += ["--start", one]
         if serve:
             arguments.append("--serve")
-        return self.script("serve", *arguments, environment=environment)
+        process = self.script("serve", *arguments, environment=environment)
+        process.worker_id = name
+        return process
+
+    def bury(self, *gone: Process) -> None:
+        """As the first who sees that the leases of these have run out: nobody waits until they do."""
+        for process in gone:
+            Database(self.database).execute("delete from perdure_workers where id = ?", process.worker_id)
+
+    def let_go(self) -> None:
+        """Those who hold; see `errands.gate`."""
+        Path(f"{self.effects}.gate").touch()
 
     def script(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Process:
         """`python -m faults.<name>` with these arguments."""

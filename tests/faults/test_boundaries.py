@@ -58,10 +58,9 @@ def _id(place: str) -> str:
 
 
 async def _kill(workers: Crew, place: str) -> None:
-    worker = workers.worker(
-        "journey", start=(f"journey:{_id(place)}:[1]",), environment={killing.VARIABLE: place}, lease=1.0
-    )
+    worker = workers.worker("journey", start=(f"journey:{_id(place)}:[1]",), environment={killing.VARIABLE: place})
     assert await worker.ended() == -signal.SIGKILL, worker.said
+    workers.bury(worker)
     if place in ("before:1", "within:1", "after:1"):
         assert worker.accepted() == []
     elif place != "step:1":  # the first step may begin before the line is out
@@ -74,12 +73,12 @@ async def _take_over(workers: Crew, place: str) -> None:
     check_streams(before)
     done = answered(before)
     log = [effect for effect in effects.read(workers.effects) if effect.instance_id == _id(place)]
-    async with App(workers.url, workflows=[journey], lease=1.0) as app:
+    async with App(workers.url, workflows=[journey]) as app:
         handle = app.handle(journey, _id(place))
         if place in ("before:1", "within:1"):
             assert before == [] and database.statuses() == {}
             return
-        assert await handle.result(timeout=15) == expected(1)
+        assert await handle.result(timeout=60) == expected(1)
     after = database.events()
     assert after[: len(before)] == before
     check_streams(after)
@@ -101,7 +100,7 @@ async def test_a_killer_activity_comes_to_an_end(tmp_path: Path, anyio_backend_n
         database = Database(workers.database)
         start: tuple[str, ...] = ("doomed:d:[]",)
         for _ in range(9):
-            worker = workers.worker("killer", lease=0.3, start=start)
+            worker = workers.worker("killer", start=start)
             start = ()
             await until(
                 lambda: worker.returncode is not None or database.status("d") == "failed",
@@ -109,6 +108,7 @@ async def test_a_killer_activity_comes_to_an_end(tmp_path: Path, anyio_backend_n
             )
             if database.status("d") == "failed":
                 break
+            workers.bury(worker)
         stream = database.events("d")
         check_streams(stream)
         assert database.status("d") == "failed", [event.kind for event in stream]

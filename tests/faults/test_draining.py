@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
 
 from faults import effects
 from faults.database import Database, check_streams
-from faults.errands import errand, ticks
+from faults.errands import errand, holds, ticks
 from faults.processes import crew, side_by_side, until
 from perdure import App
 
 #: So long that no hand-over in these tests can have waited for it.
-_LEASE = 30.0
+_LEASE = 600.0
 
 
 @side_by_side
@@ -22,7 +21,7 @@ async def test_activities_under_way_end_and_are_recorded(tmp_path: Path, anyio_b
         first = workers.worker("errands", lease=_LEASE, serve=True)
         async with App(workers.url, workflows=[errand, ticks], worker=False) as app:
             handles = [await app.start(errand.options(id=f"e{n}"), 0.5) for n in range(5)]
-            busy = await app.start(ticks.options(id="t"), 100, 0.005)
+            busy = await app.start(ticks.options(id="t"), 40, 0.005)
             await until(lambda: effects.count(workers.effects, "start", "wait") == 5)
             first.signal(signal.SIGTERM)
             assert await first.ended() == 0, first.said
@@ -31,18 +30,17 @@ async def test_activities_under_way_end_and_are_recorded(tmp_path: Path, anyio_b
             assert effects.count(workers.effects, "end", "wait") == 5
             recorded = [event for event in database.events() if event.name == "wait"]
             assert [event.kind for event in recorded] == ["StepCompleted"] * 5
-            begun = time.monotonic()
             second = workers.worker("errands", lease=_LEASE, serve=True)
             for handle in handles:
-                assert await handle.result(timeout=10) == 0.5
-            assert await busy.result(timeout=15) == 100
-            assert time.monotonic() - begun < _LEASE / 2
+                assert await handle.result(timeout=60) == 0.5
+            assert await busy.result(timeout=60) == 40
             check_streams(database.events())
             keys = [effect.key for effect in effects.read(workers.effects) if effect.phase == "start"]
             assert len(keys) == len(set(keys)), "nothing ran twice"
             second.signal(signal.SIGTERM)
             assert await second.ended() == 0, second.said
-            assert first.errors == [] and second.errors == []
+            said = [line for line in [*first.errors, *second.errors] if not line.startswith("WARNING:perdure")]
+            assert said == [], "a lock that another process holds for long is told, and nothing else"
 
 
 @side_by_side
@@ -55,23 +53,24 @@ async def test_a_second_worker_takes_over_at_once(tmp_path: Path, anyio_backend_
         await until(lambda: sorted(database.owners().values()) == [32, 32], f"equal shares: {second.said}")
         first.signal(signal.SIGTERM)
         assert await first.ended() == 0, first.said
-        await until(lambda: list(database.owners().values()) == [64], "the take-over", patience=3)
+        await until(lambda: list(database.owners().values()) == [64], "the take-over")
 
 
 @side_by_side
 async def test_an_activity_longer_than_the_grace_runs_again_elsewhere(tmp_path: Path, anyio_backend_name: str) -> None:
     with crew(tmp_path, anyio_backend_name) as workers:
         first = workers.worker("errands", lease=_LEASE, drain=0.2, serve=True)
-        async with App(workers.url, workflows=[errand], worker=False) as app:
-            handle = await app.start(errand.options(id="e"), 3.0)
-            await until(lambda: effects.count(workers.effects, "start", "wait") == 1)
+        async with App(workers.url, workflows=[holds], worker=False) as app:
+            handle = await app.start(holds.options(id="e"))
+            await until(lambda: effects.count(workers.effects, "start", "hold") == 1)
             first.signal(signal.SIGTERM)
             assert await first.ended() == 0, first.said
-            assert effects.count(workers.effects, "end", "wait") == 0
+            assert effects.count(workers.effects, "end", "hold") == 0
+            workers.let_go()
             assert Database(workers.database).kinds("e") == ["WorkflowStarted", "StepCompleted"]
             workers.worker("errands", lease=_LEASE, serve=True)
-            assert await handle.result(timeout=20) == 3.0
-            starts = [e for e in effects.read(workers.effects) if (e.phase, e.step) == ("start", "wait")]
+            assert await handle.result(timeout=60) == 3
+            starts = [e for e in effects.read(workers.effects) if (e.phase, e.step) == ("start", "hold")]
             assert len(starts) == 2 and len({effect.key for effect in starts}) == 1
             assert [effect.attempt for effect in starts] == [1, 1], "a shutdown is not the activity's fault"
             check_streams(Database(workers.database).events())
@@ -82,6 +81,6 @@ async def test_closing_never_hangs(tmp_path: Path, anyio_backend_name: str) -> N
     """In a process of its own: a call that nobody answers could not even be cancelled."""
     with crew(tmp_path, anyio_backend_name) as workers:
         worker = workers.script("latecomer", workers.url, anyio_backend_name)
-        await until(lambda: worker.returncode is not None, "the end", patience=30)
+        await until(lambda: worker.returncode is not None, "the end")
         assert await worker.ended() == 0, worker.said
         assert worker.lines[-1] == "closed"

@@ -26,7 +26,7 @@ async def test_fifty_in_one_process(tmp_path: Path, same: bool) -> None:
             for n in range(50):
                 group.start_soon(start, "same" if same else f"n{n}")
         for handle in handles:
-            assert await handle.result(timeout=5) == "awake"
+            assert await handle.result(timeout=60) == "awake"
     assert len(handles) == 50 and len(database.statuses()) == (1 if same else 50)
     check_streams(database.events())
 
@@ -37,7 +37,7 @@ async def test_five_processes_on_an_empty_file(tmp_path: Path, anyio_backend_nam
         processes = []
         for p in range(5):
             ids = [f"n{n}" for n in range(5)] + [f"p{p}n{n}" for n in range(5)]
-            processes.append(workers.worker("errands", lease=2, start=tuple(f"nap:{id}:[0.01]" for id in ids)))
+            processes.append(workers.worker("errands", start=tuple(f"nap:{id}:[0.01]" for id in ids)))
         for process in processes:
             await process.says("started")
             assert len(process.accepted()) == 10
@@ -56,9 +56,9 @@ async def test_one_id_for_two_workflows(tmp_path: Path, monkeypatch: pytest.Monk
         async def start(number: int, workflow: bool) -> None:
             try:
                 if workflow:
-                    await app.start(nap.options(id=f"n{number}"), 30.0)
+                    await app.start(nap.options(id=f"n{number}"), 3600.0)
                 else:
-                    await app.start(guarded.options(id=f"n{number}"), 30.0)
+                    await app.start(guarded.options(id=f"n{number}"))
                 outcomes.append("started")
             except Conflict:
                 outcomes.append("conflict")

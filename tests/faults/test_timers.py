@@ -27,7 +27,7 @@ async def test_no_deadline_falls_between_two_windows(tmp_path: Path, monkeypatch
     async with App(f"sqlite:///{tmp_path}/perdure.db", workflows=[alarms]) as app:
         handles = [await app.start(alarms, 0.01 * n, 0.07, 9) for n in range(20)]
         for handle in handles:
-            assert await handle.result(timeout=4) == 9
+            assert await handle.result(timeout=60) == 9
     check_streams(Database(tmp_path / "perdure.db").events())
 
 
@@ -47,6 +47,6 @@ async def test_an_alarm_between_an_activity_and_its_record(tmp_path: Path, monke
 
         worker.parts.pool._report = report_and_ring
         for _ in range(5):
-            assert await (await app.start(beside, 0.01, 5, 0.001)).result(timeout=5) == 5
+            assert await (await app.start(beside, 0.01, 5, 0.001)).result(timeout=60) == 5
     assert effects.count(tmp_path / "effects", "start", "tick") == 25
     assert effects.count(tmp_path / "effects", "start", "wait") == 5

@@ -122,7 +122,7 @@ class Holding:
 
 
 async def main(url: str) -> None:
-    async with App(url, workflows=[journey], lease=2.0) as app:
+    async with App(url, workflows=[journey], lease=3600.0) as app:
         handle = await app.start(journey.options(id="journey"), "desks")
         print(json.dumps(await handle.result(timeout=60)), flush=True)
 

@@ -153,6 +153,7 @@ class ModelServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # else those that come at once wait for a second
     block_on_close = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:

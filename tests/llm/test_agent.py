@@ -174,7 +174,7 @@ async def test_tools_of_one_answer_run_at_once_and_in_its_order(server: ModelSer
     server.script(says(tools=[("meet", {"name": "a"}), ("meet", {"name": "b"})]), says("done"))
     async with App(sqlite_url, workflows=[at_once]) as app:
         handle = await app.start(at_once)
-        assert await handle.result(timeout=20) == ["a", "b"]
+        assert await handle.result(timeout=60) == ["a", "b"]
     assert began == ["a", "b"]
 
 
@@ -249,7 +249,7 @@ async def test_cancellation_is_not_for_the_model(server: ModelServer, sqlite_url
             await anyio.sleep(0.01)
         await handle.cancel()
         with pytest.raises(WorkflowCancelled):
-            await handle.result(timeout=20)
+            await handle.result(timeout=60)
     assert len(server.seen) == 1
 
 

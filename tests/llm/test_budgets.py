@@ -181,7 +181,7 @@ async def test_a_budget_goes_on_after_a_restart(server: ModelServer, sqlite_url:
             await anyio.sleep(0.01)
     async with App(sqlite_url, workflows=[after_a_while]) as app:
         await app.handle(after_a_while, "x").send("go on", None)
-        assert await app.handle(after_a_while, "x").result(timeout=20) == "used up"
+        assert await app.handle(after_a_while, "x").result(timeout=60) == "used up"
     assert len(server.seen) == 2
 
 
@@ -199,7 +199,7 @@ async def sharing() -> int:
 async def test_instances_do_not_share_what_they_spend(server: ModelServer) -> None:
     async with App("memory://sharing-a-budget", workflows=[sharing]) as app:
         handles = [await app.start(sharing) for _ in range(3)]
-        assert [await handle.result(timeout=20) for handle in handles] == [2, 2, 2]
+        assert [await handle.result(timeout=60) for handle in handles] == [2, 2, 2]
 
 
 async def test_outside_of_workflows(server: ModelServer) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,7 @@ async def test_the_prompt_is_made_and_sent_in_one_step(server: ModelServer, sqli
     server.script(says('{"points": 3}'), fails(500), says("so"))
     async with App(sqlite_url, workflows=[course]) as app:
         handle = await app.start(course, "of desks")
-        assert await handle.result(timeout=20) == ["3", "so"]
+        assert await handle.result(timeout=60) == ["3", "so"]
         steps = [event for event in await handle.history() if event.kind == "StepCompleted"]
     assert [step.name for step in steps] == ["grade", "continued"]
     assert "strictly grade: of desks" in repr(steps[0].data)
@@ -88,7 +88,7 @@ async def test_a_correction_is_a_step_of_its_own(server: ModelServer) -> None:
     server.script(says("three"), says('{"points": 3}'))
     async with App("memory://correcting", workflows=[corrected]) as app:
         handle = await app.start(corrected)
-        assert await handle.result(timeout=20) == 3
+        assert await handle.result(timeout=60) == 3
         steps = [event.name for event in await handle.history() if event.kind == "StepCompleted"]
     assert steps == ["grade", "grade_correction"]
     assert prompts == ["x"]
@@ -174,9 +174,12 @@ async def test_bad_arguments_and_prompts_say_so(server: ModelServer) -> None:
         llm.durable_call(retry=3)
 
 
+away = threading.Event()
+
+
 @llm.durable_call(response=str)
 def blocked(text: str) -> str:
-    time.sleep(2)  # as a file system that is away
+    away.wait()  # as for a file system
     return text
 
 
@@ -189,11 +192,13 @@ async def waits_for_a_prompt() -> str:
 
 
 async def test_a_prompt_that_takes_too_long_is_given_up(server: ModelServer) -> None:
+    away.clear()
     async with App("memory://blocked", workflows=[waits_for_a_prompt]) as app:
         handle = await app.start(waits_for_a_prompt)
-        assert await handle.result(timeout=20) == "TimeoutError"
-        started, *_, ended = await handle.history()
-    assert (ended.at - started.at).total_seconds() < 1.9
+        try:
+            assert await handle.result(timeout=60) == "TimeoutError"
+        finally:
+            away.set()
     assert server.seen == []
 
 

@@ -95,7 +95,7 @@ async def test_a_value_is_the_same_live_and_on_replay(server: ModelServer, kind:
             await anyio.sleep(0.01)
     async with App(url, workflows=[ask]) as app:
         await app.handle(ask, "x").send("go on", None)
-        assert await app.handle(ask, "x").result(timeout=20)
+        assert await app.handle(ask, "x").result(timeout=60)
     assert got == [value, value]
     assert type(got[0]) is type(got[1]) is type(value)
     (seen,) = server.seen

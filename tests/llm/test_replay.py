@@ -16,6 +16,7 @@ from typing import Any, TypedDict
 import anyio
 import pytest
 
+from examples.patient import lapse
 from llm import journey
 from llm.model_server import ModelServer, says
 from perdure import App, Workflow, receive, workflow
@@ -95,11 +96,12 @@ async def test_a_killed_process_goes_on(server: ModelServer, tmp_path: Path, any
     held = journey.Holding(journey.answer)
     server.answer = held
     with processed(url, anyio_backend_name) as first:
-        await anyio.to_thread.run_sync(held.reached.wait, 30)
+        await anyio.to_thread.run_sync(held.reached.wait, 60)
         assert held.reached.is_set()
         first.kill()
         assert first.stdout is not None
         before = first.stdout.read()
+    lapse(database)
     held.go_on.set()
     journey.used.clear()
     async with App(url, workflows=[journey.journey]) as app:
@@ -147,15 +149,15 @@ async def test_another_answer_is_not_taken_for_a_correction(server: ModelServer,
         await until_waiting(app)
     async with App(sqlite_url, workflows=[after]) as app:
         await app.handle("told", "x").send("go on", None)
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while (await app.handle("told", "x").info()).status != "stuck":
                 await anyio.sleep(0.01)
     async with App(sqlite_url, workflows=[before]) as app:
-        assert await app.handle("told", handle.id).result(timeout=20) == ["Ulm", "Paris"]
+        assert await app.handle("told", handle.id).result(timeout=60) == ["Ulm", "Paris"]
     assert len(server.seen) == 2
 
 
 async def until_waiting(app: App) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while (await app.handle("told", "x").info()).status != "waiting":
             await anyio.sleep(0.01)

@@ -112,7 +112,7 @@ async def test_a_key_is_nowhere(
             set_app_defaults(app, api_key=KEY)
         handle = await app.start(ask)
         try:
-            await handle.result(timeout=30)
+            await handle.result(timeout=60)
         except WorkflowFailed as error:
             caught = error
         history = repr(await handle.history()) + repr(await handle.info())
@@ -213,7 +213,7 @@ async def test_what_a_function_for_keys_raises_is_not_told(server: ModelServer, 
     async with App(f"sqlite:///{tmp_path}/perdure.db", workflows=[ask]) as app:
         handle = await app.start(ask)
         with pytest.raises(WorkflowFailed) as caught:
-            await handle.result(timeout=30)
+            await handle.result(timeout=60)
         assert "the function given as api_key raised JSONDecodeError" in str(caught.value)
         assert hidden(places(caught.value))
         assert hidden(repr(await handle.history()))

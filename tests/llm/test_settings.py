@@ -45,7 +45,7 @@ async def test_the_nearest_one_holds(server: ModelServer) -> None:
     async with App("memory://precedence", workflows=[everywhere]) as app:
         set_app_defaults(app, model="replaced")
         set_app_defaults(app, model="of the app", temperature=0.1, top_p=0.1, seed=1, max_tokens=9)
-        await (await app.start(everywhere)).result(timeout=20)
+        await (await app.start(everywhere)).result(timeout=60)
     names = ("model", "temperature", "top_p", "seed", "max_tokens")
     assert {seen.said: [seen.body.get(name) for name in names] for seen in server.seen} == {
         "bare": ["of the app", 0.1, 0.1, 1, 9],
@@ -73,7 +73,7 @@ async def test_each_app_has_its_own(server: ModelServer) -> None:
         set_app_defaults(one, model="first")
         set_app_defaults(two, base_url=server.url, model="second")
         for app in (one, two):
-            await (await app.start(asking)).result(timeout=20)
+            await (await app.start(asking)).result(timeout=60)
     assert [seen.body["model"] for seen in server.seen] == ["first", "second"]
 
 
@@ -177,7 +177,7 @@ async def test_a_call_may_have_a_policy_of_its_own(server: ModelServer) -> None:
 
     server.script(fails(500), fails(500))
     async with App("memory://policy", workflows=[ask]) as app:
-        assert await (await app.start(ask)).result(timeout=20) == "you said: hello"
+        assert await (await app.start(ask)).result(timeout=60) == "you said: hello"
 
 
 async def test_messages_go_as_they_are(server: ModelServer) -> None:

@@ -126,7 +126,7 @@ async def look(client: Client, id: str) -> GetTaskResult:
 
 async def seen(client: Client, id: str, status: str) -> GetTaskResult:
     """Once it has this status."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while (state := await look(client, id)).status != status:
             await anyio.sleep(0.01)
     return state
@@ -149,7 +149,7 @@ async def over_http(
     settings.setdefault("mode", MODERN)
     extensions = [] if tasks is None else [tasks]
     async with (
-        httpx2.AsyncClient(headers=headers, timeout=30) as http,
+        httpx2.AsyncClient(headers=headers, timeout=90) as http,
         Client(streamable_http_client(url, http_client=http), extensions=extensions, **settings) as client,
     ):
         yield client
@@ -165,7 +165,7 @@ class Told:
         self._all[progress] = message
 
     async def first(self, count: int) -> list[str | None]:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while len(self._all) < count:
                 await anyio.sleep(0.01)
         return [self._all[number] for number in range(1, len(self._all) + 1)]

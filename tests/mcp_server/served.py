@@ -11,7 +11,7 @@ import anyio
 from mcp_server.shop import WORKFLOWS, offering
 from perdure import App
 
-app = App(os.environ["PERDURE_URL"], workflows=WORKFLOWS, lease=1.0)
+app = App(os.environ["PERDURE_URL"], workflows=WORKFLOWS, lease=float(os.environ.get("PERDURE_LEASE", "60")))
 server = offering(app)
 asgi = server.asgi(lifespan=True)
 

@@ -177,6 +177,6 @@ async def shop(url: str | None = None, **settings: Any) -> AsyncGenerator[tuple[
 
 
 async def until(app: App, id: str, status: str) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while (await (await app.lookup(id)).info()).status != status:
             await anyio.sleep(0.01)

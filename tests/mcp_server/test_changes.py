@@ -22,7 +22,7 @@ async def test_a_modern_client_is_told_that_lists_have_changed() -> None:
         listening = client.listen(tools_list_changed=True, prompts_list_changed=True, resources_list_changed=True)
         async with listening as changes:
             events = aiter(changes)
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 server.register(secret)
                 assert isinstance(await anext(events), ToolsListChanged)
                 assert "secret_start" in [tool.name for tool in (await client.list_tools()).tools]
@@ -54,7 +54,7 @@ async def test_a_legacy_client_is_told_on_its_connection() -> None:
     async with shop() as (_, server), Client(server.sdk, mode="legacy", message_handler=handler) as client:
         await client.list_tools()
         server.register(secret)
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await heard.wait()
         assert "secret_start" in [tool.name for tool in (await client.list_tools()).tools]
 
@@ -67,7 +67,7 @@ async def test_who_watches_an_instance_is_told_that_it_has_changed() -> None:
         uri = "perdure://instances/a%2F1"
         async with client.listen(resource_subscriptions=[uri]) as changes:
             await watched.cancel()
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 assert await anext(aiter(changes)) == ResourceUpdated(uri)
 
 

@@ -54,7 +54,7 @@ async def test_a_client_over_http_uses_all_tools(mode: Any) -> None:
             ("invoice", {"bill": {"customer": "Ada", "cents": 5}}, {"customer": "Ada", "cents": 5}),
         ):
             id = data_of(await client.call_tool(f"{name}_start", arguments))["instance_id"]
-            assert data_of(await client.call_tool(f"{name}_result", {"instance_id": id, "wait": 20})) == expected
+            assert data_of(await client.call_tool(f"{name}_result", {"instance_id": id, "wait": 60})) == expected
             assert data_of(await client.call_tool(f"{name}_status", {"instance_id": id}))["status"] == "completed"
             assert "ended" in text_of(await client.call_tool(f"{name}_cancel", {"instance_id": id}))
         assert await watched(client, app, told) == {"result": "a desk: True, low, None"}
@@ -69,7 +69,8 @@ async def test_a_server_that_is_killed_loses_nothing(sqlite_url: str) -> None:
     async def answer(key: str, params: Any) -> dict[str, Any]:
         return {"action": "accept", "content": {"approved": True}}
 
-    with one, process("mcp_server.served:asgi", one, "-w", "0", backend=backend, PERDURE_URL=sqlite_url) as first:
+    settings = {"backend": backend, "PERDURE_URL": sqlite_url, "PERDURE_LEASE": "1"}
+    with one, process("mcp_server.served:asgi", one, "-w", "0", **settings) as first:
         tasks = TasksClient(answer)
         async with over_http(url, tasks=tasks, elicitation_callback=no_form) as client:
             data_of(await client.call_tool("naps_start", {"seconds": 0.5, "instance_id": "nap"}))
@@ -77,8 +78,8 @@ async def test_a_server_that_is_killed_loses_nothing(sqlite_url: str) -> None:
             await seen(client, task.task_id, "input_required")
             first.kill()
             await anyio.to_thread.run_sync(first.wait)
-            with process("mcp_server.served:asgi", one, "-w", "0", backend=backend, PERDURE_URL=sqlite_url):
-                result = await client.call_tool("naps_result", {"instance_id": "nap", "wait": 30})
+            with process("mcp_server.served:asgi", one, "-w", "0", **settings):
+                result = await client.call_tool("naps_result", {"instance_id": "nap", "wait": 60})
                 assert data_of(result) == {"result": "awake"}
                 ((key, _),) = ((await seen(client, task.task_id, "input_required")).input_requests or {}).items()
                 await respond(client, task.task_id, {key: {"action": "accept", "content": {"approved": True}}})
@@ -101,8 +102,8 @@ async def test_mounted_beside_the_ingress() -> None:
     async with serving(Starlette(routes=routes, lifespan=lifespan)) as at:
         async with over_http(f"{at.url}/ai/mcp") as client:
             id = data_of(await client.call_tool("add_start", {"a": 1, "b": 2}))["instance_id"]
-            assert data_of(await client.call_tool("add_result", {"instance_id": id, "wait": 20})) == {"result": 3.0}
-        async with httpx2.AsyncClient(base_url=at.url) as http:
+            assert data_of(await client.call_tool("add_result", {"instance_id": id, "wait": 60})) == {"result": 3.0}
+        async with httpx2.AsyncClient(base_url=at.url, timeout=60) as http:
             assert (await http.get(f"/instances/{id}")).json()["status"] == "completed"
             assert (await http.post("/ai/other")).status_code == 404
             assert (await http.post("/mcp")).status_code == 404
@@ -123,7 +124,7 @@ async def test_fifty_calls_at_once() -> None:
         async def call(number: int) -> None:
             start = await client.call_tool("add_start", {"a": number, "b": 0.5, "instance_id": f"sum-{number % 25}"})
             id = data_of(start)["instance_id"]
-            results[number] = data_of(await client.call_tool("add_result", {"instance_id": id, "wait": 30}))["result"]
+            results[number] = data_of(await client.call_tool("add_result", {"instance_id": id, "wait": 60}))["result"]
 
         async with anyio.create_task_group() as group:
             for number in range(50):
@@ -177,7 +178,7 @@ async def test_a_server_ends_while_a_client_listens() -> None:
         "mcp-method": "subscriptions/listen",
         "accept": "application/json, text/event-stream",
     }
-    async with shop() as (_, server), AsyncExitStack() as serves, httpx2.AsyncClient() as http:
+    async with shop() as (_, server), AsyncExitStack() as serves, httpx2.AsyncClient(timeout=60) as http:
         at = await serves.enter_async_context(serving(server.asgi()))
         async with http.stream("POST", f"{at.url}/mcp", json=body, headers=headers) as response:
             lines = response.aiter_lines()

@@ -47,7 +47,7 @@ async def use(client: Client) -> None:
         ("invoice", {"bill": {"customer": "Ada", "cents": 5}}, {"customer": "Ada", "cents": 5}),
     ):
         id = data_of(await client.call_tool(f"{name}_start", arguments))["instance_id"]
-        assert data_of(await client.call_tool(f"{name}_result", {"instance_id": id, "wait": 20})) == result
+        assert data_of(await client.call_tool(f"{name}_result", {"instance_id": id, "wait": 60})) == result
         assert data_of(await client.call_tool(f"{name}_status", {"instance_id": id}))["status"] == "completed"
         assert "ended" in text_of(await client.call_tool(f"{name}_cancel", {"instance_id": id}))
     assert data_of(await client.call_tool("add", {"a": 1, "b": 2})) == {"result": 3.0}
@@ -69,7 +69,7 @@ def legacy_until_a_signal(command: list[str], environment: dict[str, str]) -> tu
     writes to stderr, and its exit code.
     """
     about = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
-    call = {"name": "naps_result", "arguments": {"instance_id": "nap", "wait": 20}}
+    call = {"name": "naps_result", "arguments": {"instance_id": "nap", "wait": 60}}
     pipe = subprocess.PIPE
     answers = []
     with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:

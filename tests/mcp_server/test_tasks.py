@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio
 import mcp_types as t
 import pytest
 from mcp import Client
@@ -153,7 +154,7 @@ async def test_questions_of_other_types() -> None:
         async def reply(key: str, value: Any) -> None:
             await respond(client, id, {key: {"action": "accept", "content": {"value": value}}})
             while key in ((await look(client, id)).input_requests or {}):
-                pass
+                await anyio.sleep(0.01)
 
         key, schema = await question()
         assert schema["type"] == "integer"

@@ -28,7 +28,7 @@ def mode(request: pytest.FixtureRequest) -> Any:
 async def ended(client: Client, name: str, arguments: dict[str, Any]) -> t.CallToolResult:
     """The result, by the tools."""
     id = data_of(await client.call_tool(f"{name}_start", arguments))["instance_id"]
-    return await client.call_tool(f"{name}_result", {"instance_id": id, "wait": 20})
+    return await client.call_tool(f"{name}_result", {"instance_id": id, "wait": 60})
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ async def test_failed_and_cancelled_ones_say_so(mode: Any) -> None:
             call = await client.call_tool("approve_cancel", {"instance_id": id, "reason": "too late"})
             if not call.is_error:  # it may have ended between the two
                 assert data_of(call) == {"instance_id": id, "cancel_requested": True}
-        result = await client.call_tool("approve_result", {"instance_id": id, "wait": 20})
+        result = await client.call_tool("approve_result", {"instance_id": id, "wait": 60})
         assert text_of(result) == f"approve {id!r} was cancelled: too late"
         assert "ended" in text_of(await client.call_tool("approve_cancel", {"instance_id": id}))
 

@@ -62,6 +62,11 @@ async def asks_briefly(id: str) -> list[str]:
 
 
 @workflow
+async def asks_until_told(id: str) -> str:
+    return (await race(answer=other(id).ask("question", 1), told=receive("enough"))).label
+
+
+@workflow
 async def asks_the_ending(id: str) -> str:
     try:
         await other(id).ask("question", 1)
@@ -81,7 +86,15 @@ async def asks_for_another_type(id: str) -> str:
     return "taken"
 
 
-ALL: list[Workflow[..., Any]] = [answers, ends_early, asks, asks_briefly, asks_the_ending, asks_for_another_type]
+ALL: list[Workflow[..., Any]] = [
+    answers,
+    ends_early,
+    asks,
+    asks_briefly,
+    asks_until_told,
+    asks_the_ending,
+    asks_for_another_type,
+]
 
 
 async def test_an_answer_is_the_same_in_every_life(url: str) -> None:
@@ -95,12 +108,12 @@ async def test_an_answer_is_the_same_in_every_life(url: str) -> None:
     async with App(url, workflows=ALL) as app:  # the question is received, and not answered yet
         apps[:] = [app]
         await app.handle(answers, target.id).send("go", None)
-        assert await app.handle(answers, target.id).result(timeout=20) == [[4, asker.id]]
+        assert await app.handle(answers, target.id).result(timeout=60) == [[4, asker.id]]
         await happened(app.handle(asks, asker.id), "QuestionAnswered")
     async with App(url, workflows=ALL) as app:
         apps[:] = [app]
         await app.handle(asks, asker.id).send("go", None)
-        assert await app.handle(asks, asker.id).result(timeout=20) == [{"double": 8}]
+        assert await app.handle(asks, asker.id).result(timeout=60) == [{"double": 8}]
         await emptied(app, "inbox")
     assert lives[-1] == [{"double": 8}]
 
@@ -115,29 +128,31 @@ async def test_an_evicted_asker_is_answered(url: str) -> None:
         for target, asker in zip(targets, askers, strict=True):
             await target.send("go", None)
             await asker.send("go", None)
-        assert [await asker.result(timeout=20) for asker in askers] == [[{"double": 2 * n}] for n in range(4)]
+        assert [await asker.result(timeout=60) for asker in askers] == [[{"double": 2 * n}] for n in range(4)]
 
 
 async def test_a_question_nobody_waits_for_is_taken_back(url: str) -> None:
     async with App(url, workflows=ALL) as app:
         apps[:] = [app]
         target = await app.start(ends_early, "unread")
-        late, label = await (await app.start(asks_briefly, target.id)).result(timeout=20)
+        late, label = await (await app.start(asks_briefly, target.id)).result(timeout=60)
         assert late.startswith("late:") and "question" in late
         assert label == "clock"
         await emptied(app, "inbox")
         await target.send("end", None)
-        await target.result(timeout=20)
+        await target.result(timeout=60)
 
 
 async def test_an_answer_that_comes_too_late_is_dropped(url: str) -> None:
     async with App(url, workflows=ALL) as app:
         apps[:] = [app]
         target = await app.start(answers, 1)
-        asker = await app.start(asks_briefly, target.id)
-        await asker.result(timeout=20)
+        asker = await app.start(asks_until_told, target.id)
+        await happened(target, "MessageReceived")
+        await asker.send("enough", None)
+        assert await asker.result(timeout=60) == "told"
         await target.send("go", None)
-        assert (await target.result(timeout=20))[0][1] == asker.id
+        assert (await target.result(timeout=60))[0][1] == asker.id
         await emptied(app, "inbox")
 
 
@@ -157,7 +172,7 @@ async def test_an_asker_hears_that_there_will_be_no_answer(url: str, how: str) -
         else:
             await rests(target)
             await target.send("end", None)
-        said = await asker.result(timeout=20)
+        said = await asker.result(timeout=60)
         assert said.startswith("ended:") and target.id in said
         await emptied(app, "inbox")
 
@@ -168,9 +183,9 @@ async def test_an_asker_of_somebody_who_is_not_there_hears_of_it(url: str, who: 
         apps[:] = [app]
         target = await app.start(ends_early.options(id="somebody who has ended"), "at once")
         await target.send("end", None)
-        await target.result(timeout=20)
+        await target.result(timeout=60)
         asker = await app.start(asks_the_ending, who)
-        answer = await asker.result(timeout=20)
+        answer = await asker.result(timeout=60)
         assert answer.startswith(said) and who in answer
 
 
@@ -180,4 +195,4 @@ async def test_an_answer_of_another_type_is_refused(url: str) -> None:
         target = await app.start(answers, 1)
         asker = await app.start(asks_for_another_type, target.id)
         await target.send("go", None)
-        assert "question" in await asker.result(timeout=20)
+        assert "question" in await asker.result(timeout=60)

@@ -154,7 +154,7 @@ def cancel_after(app: App, handle_id: str, place: int, monkeypatch: pytest.Monke
 async def test_a_cancellation_at_any_event_ends_it_for_good(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with App(url, workflows=ALL) as app:
         whole = await app.start(does_everything)
-        assert await whole.result(timeout=20) == "done"
+        assert await whole.result(timeout=60) == "done"
         events = len(await whole.history(run=1)) + len(await whole.history())
         assert events >= 30
         ends = []
@@ -163,7 +163,7 @@ async def test_a_cancellation_at_any_event_ends_it_for_good(url: str, monkeypatc
             cancel_after(app, id, place, monkeypatch)
             handle = await app.start(does_everything.options(id=id))
             try:
-                ends.append(await handle.result(timeout=20))
+                ends.append(await handle.result(timeout=60))
             except WorkflowCancelled as cancelled:
                 assert cancelled.reason == "enough"
                 ends.append("cancelled")
@@ -191,7 +191,7 @@ async def test_a_cancellation_comes_before_what_is_left_to_do(url: str) -> None:
         await handle.cancel(reason="enough")
     async with App(url, workflows=[writes_once, witness]) as app:
         with pytest.raises(WorkflowCancelled):
-            await app.handle(writes_once, handle.id).result(timeout=20)
+            await app.handle(writes_once, handle.id).result(timeout=60)
         assert await kinds(app.handle(writes_once, handle.id)) == [
             "WorkflowStarted",
             "PatchRecorded",
@@ -209,10 +209,10 @@ async def test_a_shield_holds_until_the_block_is_done(url: str) -> None:
         await rests(handle)
         await handle.cancel(reason="enough")
         with pytest.raises(WorkflowCancelled, match="enough") as caught:
-            await handle.result(timeout=20)
+            await handle.result(timeout=60)
         assert caught.value.reason == "enough"
         assert noted == ["tidying", "tidied"]
-        assert await told.result(timeout=20) == "tidied"
+        assert await told.result(timeout=60) == "tidied"
 
 
 async def test_except_exception_does_not_see_a_cancellation(url: str) -> None:
@@ -221,7 +221,7 @@ async def test_except_exception_does_not_see_a_cancellation(url: str) -> None:
         await rests(handle)
         await handle.cancel()
         with pytest.raises(WorkflowCancelled) as caught:
-            await handle.result(timeout=20)
+            await handle.result(timeout=60)
         assert caught.value.reason is None
 
 
@@ -229,7 +229,7 @@ async def test_who_has_ended_cannot_be_cancelled(url: str) -> None:
     async with App(url, workflows=ALL) as app:
         handle = await app.start(witness)
         await handle.send("told", "at once")
-        await handle.result(timeout=20)
+        await handle.result(timeout=60)
         for _ in range(2):
             with pytest.raises(NotCancellable, match="completed"):
                 await handle.cancel()

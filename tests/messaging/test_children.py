@@ -173,40 +173,40 @@ ALL: list[Workflow[..., Any]] = [
 async def test_results_come_back_through_generations(url: str) -> None:
     async with App(url, workflows=ALL) as app:
         handle = await app.start(grandparent, 5)
-        assert await handle.result(timeout=20) == 21
+        assert await handle.result(timeout=60) == 21
         assert len(await app.find(workflow="doubles", status="completed")) == 2
 
 
 async def test_failures_and_cancellations_come_back_with_their_types(url: str) -> None:
     async with App(url, workflows=ALL) as app:
-        found = await (await app.start(sees_failures)).result(timeout=20)
+        found = await (await app.start(sees_failures)).result(timeout=60)
         assert found == [["called", 3], ["spawned", 4], ["spawned", 4], ["cancelled", "no need"]]
 
 
 async def test_a_child_is_an_instance_like_others(url: str) -> None:
     async with App(url, workflows=ALL) as app:
         handle = await app.start(talks_to_its_child)
-        assert await handle.result(timeout=20) == "after all"
+        assert await handle.result(timeout=60) == "after all"
         child = app.handle(waits, "the child")
-        assert await child.result(timeout=20) == "after all"
+        assert await child.result(timeout=60) == "after all"
         assert (await child.info()).status == "completed"
 
 
 async def test_an_id_that_is_somebody_else_s_is_a_conflict(url: str) -> None:
     async with App(url, workflows=ALL) as app:
         foreign = await app.start(waits)
-        said = await (await app.start(wants_a_foreign_id, foreign.id)).result(timeout=20)
+        said = await (await app.start(wants_a_foreign_id, foreign.id)).result(timeout=60)
         assert said.startswith("conflict:") and foreign.id in said
         assert (await foreign.info()).status == "waiting"
         assert not (await foreign.info()).cancel_requested
         handle = await app.start(wants_the_same_id_twice)
-        assert await handle.result(timeout=20) == "conflict"
+        assert await handle.result(timeout=60) == "conflict"
         await ended(app.handle(waits, "mine"), "cancelled")
 
 
 async def test_what_is_wrong_with_a_child_is_said_at_the_call(url: str) -> None:
     async with App(url, workflows=ALL) as app:
-        said = await (await app.start(asks_for_what_is_wrong)).result(timeout=20)
+        said = await (await app.start(asks_for_what_is_wrong)).result(timeout=60)
         assert said == [UnknownWorkflow.__name__] * 2 + [InvalidInput.__name__, UsageError.__name__]
         assert len(await app.find()) == 1
         with pytest.raises(UsageError, match="perdure.spawn"):
@@ -218,7 +218,7 @@ async def test_many_children_at_once_among_evictions(url: str) -> None:
     async with App(url, workflows=ALL, max_resident=1) as app:
         handles = [await app.start(waits_for_many, 8) for _ in range(3)]
         for handle in handles:
-            assert await handle.result(timeout=30) == [0, 2, 4, 6, 8, 10, 12, 14]
+            assert await handle.result(timeout=60) == [0, 2, 4, 6, 8, 10, 12, 14]
         assert len(await app.find(workflow="doubles", limit=100)) == 24
     assert len(runs) == 24
 
@@ -234,7 +234,7 @@ async def test_a_parent_that_restarts_has_the_same_child(url: str) -> None:
     async with App(url, workflows=ALL) as app:
         again, child = app.handle(goes_on_after_a_restart, handle.id), app.handle(waits, "one")
         await child.send("go", "home")
-        assert await again.result(timeout=20) == ["home", 8]
+        assert await again.result(timeout=60) == ["home", 8]
         assert len(await app.find(workflow="waits")) == 1
     assert set(runs) == {f"{handle.id} has one", "touched"}
     assert runs.count("touched") == 1
@@ -247,6 +247,6 @@ async def test_a_child_that_ends_while_its_parent_is_down_is_not_forgotten(url: 
         await rests(app.handle(waits, "one"))
     async with App(url, workflows=[waits]) as app:  # knows nothing of the parent
         await app.handle(waits, "one").send("go", "alone")
-        assert await app.handle(waits, "one").result(timeout=20) == "alone"
+        assert await app.handle(waits, "one").result(timeout=60) == "alone"
     async with App(url, workflows=ALL) as app:
-        assert await app.handle(goes_on_after_a_restart, handle.id).result(timeout=20) == ["alone", 8]
+        assert await app.handle(goes_on_after_a_restart, handle.id).result(timeout=60) == ["alone", 8]

@@ -76,7 +76,7 @@ async def test_every_attribute_is_kept_and_survives_a_restart(url: str) -> None:
     async with App(url, workflows=[observes]) as app:
         again = app.handle(observes, handle.id)
         await again.send("go", None)
-        assert await again.result(timeout=20)
+        assert await again.result(timeout=60)
     first, *_, last = seen
     assert first == last and first is not last
     at = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)
@@ -106,7 +106,7 @@ async def test_the_official_sdk_s_event_is_taken(url: str) -> None:
             await app.deliver(event)
             await app.deliver(event)
             expected = base64.b64encode(data).decode() if isinstance(data, bytes) else data
-            assert await handle.result(timeout=20) == [
+            assert await handle.result(timeout=60) == [
                 type(data).__name__,
                 "/shop",
                 "o1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from messaging.watching import emptied, happened, rests
+from messaging.watching import emptied, happened, rests, shared
 from perdure import App, gather, receive, recur, subscribe, workflow
 
 STOP = "stop"
@@ -51,6 +51,7 @@ async def listens() -> Any:
 
 async def test_ten_consumers_get_each_message_exactly_once(url: str) -> None:
     async with App(url, workflows=[works]) as app, App(url, workflows=[works]) as other:
+        await shared(app, 2)
         handles = [await one.start(works) for one in (app, other) for _ in range(5)]
         for handle in handles:
             await happened(handle, "Subscribed")
@@ -58,7 +59,7 @@ async def test_ten_consumers_get_each_message_exactly_once(url: str) -> None:
             await app.publish("tasks", number)
         for _ in handles:
             await other.publish("tasks", STOP)
-        results = [await handle.result(timeout=30) for handle in handles]
+        results = [await handle.result(timeout=60) for handle in handles]
         assert sorted(number for result in results for number in result) == list(range(100))
         assert all(result == sorted(result) for result in results)
         await emptied(app, "inbox")
@@ -70,7 +71,7 @@ async def test_one_consumer_gets_all_in_order(url: str) -> None:
         await happened(handle, "Subscribed")
         for number in range(30):
             await app.publish("tasks", number)
-        assert await handle.result(timeout=20) == list(range(30))
+        assert await handle.result(timeout=60) == list(range(30))
 
 
 async def test_several_receives_of_one_instance_are_served_in_order(url: str) -> None:
@@ -79,7 +80,7 @@ async def test_several_receives_of_one_instance_are_served_in_order(url: str) ->
         await happened(handle, "Subscribed")
         for number in range(5):
             await app.publish("tasks", number)
-        assert await handle.result(timeout=20) == list(range(5))
+        assert await handle.result(timeout=60) == list(range(5))
 
 
 async def test_what_is_unread_outlives_the_last_consumer_and_restarts(url: str) -> None:
@@ -88,12 +89,12 @@ async def test_what_is_unread_outlives_the_last_consumer_and_restarts(url: str) 
         await happened(first, "Subscribed")
         for number in range(4):
             await app.publish("tasks", number)
-        assert await first.result(timeout=20) == [0, 1]
+        assert await first.result(timeout=60) == [0, 1]
         await app.publish("tasks", 4)
     async with App(url, workflows=[], worker=False) as client:
         await client.publish("tasks", 5)
     async with App(url, workflows=[takes]) as app:
-        took = await (await app.start(takes, 4)).result(timeout=20)
+        took = await (await app.start(takes, 4)).result(timeout=60)
         assert sorted(took) == [2, 3, 4, 5]  # one that the first was given unread may just be on its way back
 
 
@@ -103,7 +104,7 @@ async def test_before_the_first_competing_subscriber_nothing_is_queued(url: str)
         handle = await app.start(takes, 1)
         await happened(handle, "Subscribed")
         await app.publish("tasks", "kept")
-        assert await handle.result(timeout=20) == ["kept"]
+        assert await handle.result(timeout=60) == ["kept"]
 
 
 async def test_the_mode_changes_once_the_last_consumer_has_ended(url: str) -> None:
@@ -112,13 +113,13 @@ async def test_the_mode_changes_once_the_last_consumer_has_ended(url: str) -> No
         await happened(first, "Subscribed")
         await app.publish("tasks", 0)
         await app.publish("tasks", "unread")
-        await first.result(timeout=20)
+        await first.result(timeout=60)
         listeners = [await app.start(listens) for _ in range(2)]
         for listener in listeners:
             await happened(listener, "Subscribed")
         await app.publish("tasks", "for all")
-        assert [await listener.result(timeout=20) for listener in listeners] == ["for all"] * 2
-        assert await (await app.start(takes, 1)).result(timeout=20) == ["unread"]
+        assert [await listener.result(timeout=60) for listener in listeners] == ["for all"] * 2
+        assert await (await app.start(takes, 1)).result(timeout=60) == ["unread"]
 
 
 async def test_a_consumer_that_recurs_takes_the_next_one(url: str) -> None:
@@ -128,7 +129,7 @@ async def test_a_consumer_that_recurs_takes_the_next_one(url: str) -> None:
             await happened(handle, "Subscribed")
         for number in range(60):
             await app.publish("tasks", number)
-        results = [await handle.result(timeout=30) for handle in handles]
+        results = [await handle.result(timeout=60) for handle in handles]
         assert sorted(number for result in results for number in result) == list(range(60))
         assert all(result == sorted(result) for result in results)
         assert [(await handle.info()).run for handle in handles] == [20] * 3
@@ -142,7 +143,7 @@ async def test_an_evicted_consumer_is_woken_by_the_queue(url: str) -> None:
             await rests(handle)
         for number in range(6):
             await app.publish("tasks", number)
-        assert sorted([await handle.result(timeout=20) for handle in handles]) == [[number] for number in range(6)]
+        assert sorted([await handle.result(timeout=60) for handle in handles]) == [[number] for number in range(6)]
 
 
 async def test_a_consumer_waits_on_after_a_restart(url: str) -> None:
@@ -155,4 +156,4 @@ async def test_a_consumer_waits_on_after_a_restart(url: str) -> None:
         await app.publish("tasks", 1)
         await happened(again, "MessageReceived")
         await app.publish("tasks", 2)
-        assert await again.result(timeout=20) == [1, 2]
+        assert await again.result(timeout=60) == [1, 2]

@@ -110,7 +110,7 @@ async def test_sent_before_it_is_received_and_before_a_restart_is_kept(url: str)
         again = app.handle(waits_then_reads, handle.id)
         await again.send("box", 2)
         await again.send("go", None)
-        assert await again.result(timeout=20) == [0, 1, 2]
+        assert await again.result(timeout=60) == [0, 1, 2]
         await emptied(app, "inbox")
 
 
@@ -124,7 +124,7 @@ async def test_an_evicted_instance_keeps_its_messages(url: str) -> None:
             await rests(handle)
         for handle in handles:
             await handle.send("go", None)
-        assert [await handle.result(timeout=20) for handle in handles] == [[0, 1, 2]] * 5
+        assert [await handle.result(timeout=60) for handle in handles] == [[0, 1, 2]] * 5
 
 
 async def test_messages_of_one_sender_come_in_order(url: str) -> None:
@@ -133,7 +133,7 @@ async def test_messages_of_one_sender_come_in_order(url: str) -> None:
         for number in range(100):
             await handle.send("box", number)
         await handle.send("box", None)
-        assert await handle.result(timeout=20) == list(range(100))
+        assert await handle.result(timeout=60) == list(range(100))
 
 
 async def test_each_channel_is_received_by_itself(url: str) -> None:
@@ -141,7 +141,7 @@ async def test_each_channel_is_received_by_itself(url: str) -> None:
         handle = await app.start(picks_channels)
         for channel in "abc":
             await handle.send(channel, channel)
-        assert await handle.result(timeout=20) == ["c", "b", "a"]
+        assert await handle.result(timeout=60) == ["c", "b", "a"]
 
 
 async def test_what_is_told_of_a_message_is_the_same_in_every_life(url: str) -> None:
@@ -150,12 +150,12 @@ async def test_what_is_told_of_a_message_is_the_same_in_every_life(url: str) -> 
         handle = await app.start(observes, 3)
         await handle.send("box", "from outside", metadata={"a": "b"}, id="mine")
         await happened(handle, "MessageReceived")
-        sender = await (await app.start(sends, handle.id, 2)).result(timeout=20)
+        sender = await (await app.start(sends, handle.id, 2)).result(timeout=60)
         await happened(handle, "TimerFired")
     async with App(url, workflows=[observes, sends]) as app:
         again = app.handle(observes, handle.id)
         await again.send("go", None)
-        told = await again.result(timeout=20)
+        told = await again.result(timeout=60)
         events = [event for event in await again.history() if event.kind == "MessageReceived"]
     first, *_, last = lives[handle.id]
     assert first == last and first is not last
@@ -176,7 +176,7 @@ async def test_a_message_that_meets_a_timeout_is_not_lost(url: str) -> None:
                 await handle.send("box", number)
             await sleep_a_little(number)
         for handle in handles:
-            assert await handle.result(timeout=20) == list(range(25))
+            assert await handle.result(timeout=60) == list(range(25))
 
 
 async def sleep_a_little(number: int | None) -> None:
@@ -188,13 +188,13 @@ async def sleep_a_little(number: int | None) -> None:
 async def test_to_whom_nothing_can_be_sent(url: str) -> None:
     async with App(url, workflows=[is_quick, sends_to_nobody, reads], max_payload=1000) as app:
         handle = await app.start(is_quick)
-        await handle.result(timeout=20)
+        await handle.result(timeout=60)
         with pytest.raises(InstanceEnded, match="completed"):
             await handle.send("box", 1)
         with pytest.raises(InstanceNotFound, match="nobody"):
             await app.handle(is_quick, "nobody").send("box", 1)
         sender = await app.start(sends_to_nobody, handle.id)
-        assert "box" in await sender.result(timeout=20)
+        assert "box" in await sender.result(timeout=60)
         assert (await kinds(sender)).count("MessageSent") == 2
         await emptied(app, "inbox")
 
@@ -208,7 +208,7 @@ async def test_the_same_id_is_the_same_message_for_its_target(url: str) -> None:
             await happened(handle, "MessageReceived")
             await handle.send("box", "again", id="a")
             await handle.send("box", None)
-        assert [await handle.result(timeout=20) for handle in handles] == [["once"]] * 2
+        assert [await handle.result(timeout=60) for handle in handles] == [["once"]] * 2
 
 
 async def test_what_cannot_be_kept_is_refused_and_not_sent(url: str) -> None:
@@ -226,7 +226,7 @@ async def test_what_cannot_be_kept_is_refused_and_not_sent(url: str) -> None:
             with pytest.raises(InvalidInput):
                 await handle.send("box", 1, id=name)
         await handle.send("box", None)
-        assert await handle.result(timeout=20) == []
+        assert await handle.result(timeout=60) == []
         with pytest.raises(UsageError, match="perdure.send"):
             await send(handle, "box", 1)
         await ended(handle, "completed")

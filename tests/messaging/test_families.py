@@ -54,10 +54,10 @@ async def ends(how: str, run: int = 1) -> str:
 @workflow
 async def gives_up_calling(how: str) -> str:
     if how == "race":
-        winner = await race(child=waits.options(id="called")(), clock=sleep(0.05))
+        winner = await race(child=waits.options(id="called")(), told=receive("enough"))
         return winner.label
     try:
-        async with timeout(0.05):
+        async with timeout(0.3):
             await waits.options(id="called")()
     except TimeoutError:
         return "late"
@@ -129,14 +129,14 @@ async def test_children_end_with_their_parent_unless_detached(url: str, how: str
             await handle.send("end", None)
         attached = app.handle(waits, "attached")
         with pytest.raises(WorkflowCancelled, match="parent"):
-            await attached.result(timeout=20)
+            await attached.result(timeout=60)
         for id in ("detached", "also detached"):
             detached = app.handle(waits, id)
             await detached.send("go", "free")
-            assert await detached.result(timeout=20) == "free"
+            assert await detached.result(timeout=60) == "free"
         if how == "recurs":
             await handle.send("last", "done")
-            assert await handle.result(timeout=20) == "done"
+            assert await handle.result(timeout=60) == "done"
         else:
             await ended(handle, {"completes": "completed", "fails": "failed"}.get(how, "cancelled"))
 
@@ -145,24 +145,29 @@ async def test_children_end_with_their_parent_unless_detached(url: str, how: str
 async def test_a_call_that_is_given_up_cancels_its_child(url: str, how: str) -> None:
     async with App(url, workflows=ALL) as app:
         handle = await app.start(gives_up_calling, how)
-        assert await handle.result(timeout=20) == {"race": "clock", "timeout": "late"}[how]
-        await ended(app.handle(waits, "called"), "cancelled")
+        if how == "race":
+            await happened(handle, "ChildStarted")
+            await handle.send("enough", None)
+        assert await handle.result(timeout=60) == {"race": "told", "timeout": "late"}[how]
+        if how == "race":
+            await ended(app.handle(waits, "called"), "cancelled")
+        await until(lambda: _no_child_waits(app), "the child is cancelled, if it was ever started")
 
 
 async def test_an_error_beside_a_call_cancels_its_child(url: str) -> None:
     async with App(url, workflows=ALL) as app:
         handle = await app.start(fails_beside_a_call)
         await ended(handle, "failed")
+        await until(lambda: _no_child_waits(app), "the child is cancelled, if it was ever started")
 
-        async def settled() -> bool:
-            return not [row for row in await app.find(workflow="waits") if row.status != "cancelled"]
 
-        await until(settled, "the child is cancelled, if it was ever started")
+async def _no_child_waits(app: App) -> bool:
+    return all(row.status == "cancelled" for row in await app.find(workflow="waits"))
 
 
 async def test_the_wait_for_a_spawned_child_can_be_given_up(url: str) -> None:
     async with App(url, workflows=ALL) as app:
-        assert await (await app.start(gives_up_waiting)).result(timeout=20) == "clock later"
+        assert await (await app.start(gives_up_waiting)).result(timeout=60) == "clock later"
 
 
 async def test_a_parent_that_ends_early_leaves_no_orphan(url: str) -> None:
@@ -170,11 +175,7 @@ async def test_a_parent_that_ends_early_leaves_no_orphan(url: str) -> None:
         handles = [await app.start(is_hasty.options(id=f"hasty-{number}")) for number in range(3)]
         for handle in handles:
             await until(lambda handle=handle: _is_over(handle), "the hasty one ends")  # type: ignore[misc]
-
-        async def settled() -> bool:
-            return all(row.status == "cancelled" for row in await app.find(workflow="waits"))
-
-        await until(settled, "no child goes on alone")
+        await until(lambda: _no_child_waits(app), "no child goes on alone")
 
 
 async def _is_over(handle: Any) -> bool:
@@ -186,13 +187,13 @@ async def test_a_worker_killed_at_any_commit_starts_each_child_once(url: str, mo
     for place in range(2, 18):
         parent, child = parents.options(id=f"parent-{place}"), f"child-{place}"
         async with App(url, workflows=ALL, lease=0.3, drain=0) as app:
-            with anyio.fail_after(20), anyio.CancelScope() as life:
+            with anyio.fail_after(60), anyio.CancelScope() as life:
                 _dies_at(app, place, life, monkeypatch)
                 await (await app.start(parent, child)).result()
             monkeypatch.undo()
         async with App(url, workflows=ALL) as app:
             handle = await app.start(parent, child)
-            assert await handle.result(timeout=20) == f"{child} is done"
+            assert await handle.result(timeout=60) == f"{child} is done"
             assert [event.kind for event in await handle.history()].count("ChildStarted") == 1
             assert (await app.handle(works, child).info()).status == "completed"
             assert len(await app.find(workflow="works", limit=100)) == place - 1

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from messaging.watching import happened, rests
-from perdure import App, receive, subscribe, workflow
+from messaging.watching import happened, until
+from perdure import App, Handle, receive, subscribe, workflow
 from perdure.worker.settings import Parts
 
 
@@ -26,5 +26,9 @@ async def test_an_evicted_receiver_gives_up_in_time(url: str) -> None:
         for handle in handles[1::2]:
             await happened(handle, "Subscribed")
         for handle in handles:
-            await rests(handle)
-        assert [await handle.result(timeout=10) for handle in handles] == ["late"] * 6
+
+            async def settled(handle: Handle[str] = handle) -> bool:
+                return (await handle.info()).status in ("waiting", "completed")
+
+            await until(settled, "it waits, or has waited")
+        assert [await handle.result(timeout=60) for handle in handles] == ["late"] * 6

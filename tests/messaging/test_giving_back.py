@@ -6,22 +6,31 @@ import pytest
 
 from messaging.test_competing import takes
 from messaging.watching import emptied, happened, rows, until
-from perdure import App, WorkflowCancelled, receive, send, subscribe, workflow
+from perdure import App, WorkflowCancelled, activity, race, receive, send, subscribe, workflow
 from perdure.ports import Request
 from perdure.testing.memory import MemoryStore
+
+enough: list[bool] = []
+
+
+async def said_enough() -> bool:
+    return bool(enough)
+
+
+@activity
+async def patience() -> None:
+    await until(said_enough, "the test has had enough")
 
 
 @workflow
 async def gives_up() -> str:
-    """Waits for a task, but only for a moment; and is still there afterwards."""
+    """Waits for a task, but no longer than the test likes; and is still there afterwards."""
     await subscribe("tasks", mode="competing")
-    try:
-        await receive("tasks", timeout=0.2)
-    except TimeoutError:
-        await send("witness", "gave up", None)
-        await receive("go")
-        return "nothing came"
-    return "something came"
+    if (await race(task=receive("tasks"), end=patience())).label == "task":
+        return "something came"
+    await send("witness", "gave up", None)
+    await receive("go")
+    return "nothing came"
 
 
 @workflow
@@ -67,12 +76,13 @@ async def test_a_cancelled_consumer_gives_back_what_was_on_its_way(url: str, mon
         await handle.cancel()
         slow.go_on()
         with pytest.raises(WorkflowCancelled):
-            await handle.result(timeout=20)
-        assert sorted(await (await app.start(takes, 3)).result(timeout=20)) == [0, 1, 2]
+            await handle.result(timeout=60)
+        assert sorted(await (await app.start(takes, 3)).result(timeout=60)) == [0, 1, 2]
         await emptied(app, "inbox")
 
 
 async def test_a_consumer_that_gave_up_gives_back_in_the_old_place(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    enough.clear()
     async with App(url, workflows=[takes, gives_up, witness]) as app:
         seen = await app.start(witness.options(id="witness"))
         slow = Slow(app, monkeypatch)
@@ -82,13 +92,14 @@ async def test_a_consumer_that_gave_up_gives_back_in_the_old_place(url: str, mon
         await _until_taken(slow)
         for number in (1, 2):
             await app.publish("tasks", number)
+        enough.append(True)
         await happened(handle, "MessageSent")
         slow.go_on()
-        await seen.result(timeout=20)
+        await seen.result(timeout=60)
         await _until_queued(app, 3)
-        assert await (await app.start(takes, 3)).result(timeout=20) == [0, 1, 2]
+        assert await (await app.start(takes, 3)).result(timeout=60) == [0, 1, 2]
         await handle.send("go", None)
-        assert await handle.result(timeout=20) == "nothing came"
+        assert await handle.result(timeout=60) == "nothing came"
 
 
 async def test_what_was_on_its_way_when_the_worker_stopped_arrives(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +114,7 @@ async def test_what_was_on_its_way_when_the_worker_stopped_arrives(url: str, mon
         for number in (1, 2):
             await app.publish("tasks", number)
         # It may be given the next one before its new worker has looked into its inbox.
-        assert sorted(await app.handle(takes, handle.id).result(timeout=20)) == [0, 1, 2]
+        assert sorted(await app.handle(takes, handle.id).result(timeout=60)) == [0, 1, 2]
 
 
 async def _until_taken(slow: Slow) -> None:

@@ -78,7 +78,7 @@ async def test_a_message_put_off_in_a_lost_commit_is_kept(url: str, monkeypatch:
             await rests(await app.start(reads_when_told))
         await handle.send("go", None)
         await handle.send("box", 2)
-        assert await handle.result(timeout=10) == [1, 2]
+        assert await handle.result(timeout=60) == [1, 2]
         await emptied(app, "inbox")
 
 
@@ -87,8 +87,8 @@ async def test_what_is_given_up_at_once_is_not_done(url: str) -> None:
         other = await app.start(reads_when_told)
         handles[:] = [other]
         fickle = await app.start(changes_its_mind, other.id)
-        assert await fickle.result(timeout=20) == ["b"] * 12
-        assert await other.result(timeout=20) == [1, 2]
-        await (await app.start(subscribes_and_ends)).result(timeout=20)
+        assert await fickle.result(timeout=60) == ["b"] * 12
+        assert await other.result(timeout=60) == [1, 2]
+        await (await app.start(subscribes_and_ends)).result(timeout=60)
         await emptied(app, "inbox")
         await emptied(app, "subscriptions")

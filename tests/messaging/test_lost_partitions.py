@@ -52,5 +52,5 @@ async def test_messages_are_not_overtaken(monkeypatch: pytest.MonkeyPatch) -> No
 
     app._make_store = make
     async with app:
-        assert await app.handle(collect, collecting.id).result(timeout=10) == said
+        assert await app.handle(collect, collecting.id).result(timeout=60) == said
     assert stores[0].done

@@ -14,7 +14,7 @@ from perdure import App, Event, wait_event, workflow
 
 WAITERS = 10_000
 LONG = bool(os.environ.get("PERDURE_LONG"))
-_FEWER = 2_000
+_FEWER = 500
 _AT_ONCE = 100
 
 

@@ -65,18 +65,18 @@ async def test_the_other_mode_is_refused_while_somebody_listens(url: str, first:
     async with App(url, workflows=[listens]) as app:
         there = await app.start(listens, first)
         await happened(there, "Subscribed")
-        refused = await (await app.start(listens, second)).result(timeout=20)
+        refused = await (await app.start(listens, second)).result(timeout=60)
         assert refused.startswith("refused:") and first in refused and "shared" in refused
         same = await app.start(listens, first)
         await happened(same, "Subscribed")
         await app.publish("shared", 1)
         await app.publish("shared", 2)
-        found = [await there.result(timeout=20), await same.result(timeout=20)]
+        found = [await there.result(timeout=60), await same.result(timeout=60)]
         assert sorted(found) == ([1, 1] if first == "broadcast" else [1, 2])
         other = await app.start(listens, second)
         await happened(other, "Subscribed")
         await app.publish("shared", 3)
-        assert await other.result(timeout=20) == 3
+        assert await other.result(timeout=60) == 3
 
 
 async def test_after_a_refusal_it_can_be_tried_again(url: str) -> None:
@@ -88,9 +88,9 @@ async def test_after_a_refusal_it_can_be_tried_again(url: str) -> None:
         await waiting.send("again", None)
         await happened(waiting, "SubscriptionRefused", 2)
         await app.publish("shared", None)
-        await there.result(timeout=20)
+        await there.result(timeout=60)
         await waiting.send("again", None)
-        assert await waiting.result(timeout=20) == 3
+        assert await waiting.result(timeout=60) == 3
         assert (await app.find(status="stuck")).cursor is None
 
 
@@ -101,11 +101,11 @@ async def test_a_refusal_is_replayed(url: str) -> None:
         waiting = await app.start(insists, "broadcast")
         await happened(waiting, "SubscriptionRefused")
         await app.publish("shared", None)
-        await there.result(timeout=20)
+        await there.result(timeout=60)
     async with App(url, workflows=[listens, insists]) as app:
         handle = app.handle(insists, waiting.id)
         await handle.send("again", None)
-        assert await handle.result(timeout=20) == 2
+        assert await handle.result(timeout=60) == 2
 
 
 async def test_who_is_alone_may_change_the_mode(url: str) -> None:
@@ -115,12 +115,12 @@ async def test_who_is_alone_may_change_the_mode(url: str) -> None:
         await handle.send("go", None)
         await happened(handle, "Subscribed", 3)
         await app.publish("shared", "queued")
-        assert await handle.result(timeout=20) == ["queued"]
+        assert await handle.result(timeout=60) == ["queued"]
 
 
 async def test_nonsense_is_refused_at_the_call(url: str) -> None:
     async with App(url, workflows=[asks_for_nonsense]) as app:
-        assert len(await (await app.start(asks_for_nonsense)).result(timeout=20)) == 5
+        assert len(await (await app.start(asks_for_nonsense)).result(timeout=60)) == 5
         with pytest.raises(InvalidInput):
             await app.publish("", 1)
         with pytest.raises(InvalidInput, match="metadata"):

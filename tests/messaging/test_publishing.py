@@ -98,10 +98,10 @@ async def test_an_activity_publishes_when_its_result_is_recorded(url: str) -> No
     async with App(url, workflows=[collects, tells, reads]) as app:
         handle, direct = await reader(app), await app.start(reads.options(id="reader"))
         teller = await app.start(tells, 2)
-        assert await teller.result(timeout=20) == 3
+        assert await teller.result(timeout=60) == 3
         await app.publish("news", END)
-        assert await handle.result(timeout=20) == [["attempt 3", teller.id]]
-        assert await direct.result(timeout=20) == 3
+        assert await handle.result(timeout=60) == [["attempt 3", teller.id]]
+        assert await direct.result(timeout=60) == 3
 
 
 async def test_an_activity_that_fails_publishes_nothing(url: str) -> None:
@@ -109,18 +109,18 @@ async def test_an_activity_that_fails_publishes_nothing(url: str) -> None:
         handle = await reader(app)
         for doomed in (await app.start(tells, 9), await app.start(tells_too_slowly)):
             with pytest.raises(WorkflowFailed):
-                await doomed.result(timeout=20)
+                await doomed.result(timeout=60)
         await app.publish("news", END)
-        assert await handle.result(timeout=20) == []
+        assert await handle.result(timeout=60) == []
 
 
 async def test_a_plain_function_publishes_from_its_thread(url: str) -> None:
     async with App(url, workflows=[collects, tells_from_a_thread]) as app:
         handle = await reader(app)
         teller = await app.start(tells_from_a_thread)
-        await teller.result(timeout=20)
+        await teller.result(timeout=60)
         await app.publish("news", END)
-        assert await handle.result(timeout=20) == [["from a thread", teller.id]]
+        assert await handle.result(timeout=60) == [["from a thread", teller.id]]
 
 
 async def test_the_same_id_is_the_same_message_on_its_channel(url: str) -> None:
@@ -131,7 +131,7 @@ async def test_the_same_id_is_the_same_message_on_its_channel(url: str) -> None:
             await app.publish("other", "elsewhere", id="a")
         await app.publish("news", "another", id="b")
         await app.publish("news", END)
-        assert await handle.result(timeout=20) == [["once", None], ["another", None]]
+        assert await handle.result(timeout=60) == [["once", None], ["another", None]]
 
 
 async def test_a_workflow_publishes_once_whatever_is_replayed(url: str) -> None:
@@ -145,9 +145,9 @@ async def test_a_workflow_publishes_once_whatever_is_replayed(url: str) -> None:
         for teller in tellers:
             again = app.handle(narrates, teller.id)
             await again.send("go on", None)
-            await again.result(timeout=20)
+            await again.result(timeout=60)
         await app.publish("news", END)
-        found = await app.handle(collects, handle.id).result(timeout=20)
+        found = await app.handle(collects, handle.id).result(timeout=60)
         for label, teller in zip(labels, tellers, strict=True):
             assert [one for one in found if one[1] == teller.id] == [[f"{label}{n}", teller.id] for n in range(4)]
         assert len(found) == 16
@@ -160,6 +160,6 @@ async def test_what_cannot_be_kept_is_refused_and_nothing_goes_out(url: str) -> 
             with pytest.raises(InvalidInput):
                 await app.publish("news", wrong)
         await app.publish("news", END)
-        assert await handle.result(timeout=20) == []
+        assert await handle.result(timeout=60) == []
         with pytest.raises(UsageError, match="perdure.publish"):
             await publish("news", 1)

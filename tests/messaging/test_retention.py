@@ -46,8 +46,9 @@ async def test_finished_instances_are_purged_and_their_ids_are_free_again(url: s
             await gone(app, is_quick, handle.id)
         assert await rows(app, "instances") == 1
         assert await rows(app, "events") == 1
-        assert await (await app.start(is_quick.options(id="quick-0"), 5)).result(timeout=20) == 5
         assert (await waiting.info()).status == "waiting"
+    async with App(url, workflows=[is_quick, counts]) as app:
+        assert await (await app.start(is_quick.options(id="quick-0"), 5)).result(timeout=60) == 5
 
 
 async def test_earlier_runs_are_purged_and_the_present_one_goes_on(url: str) -> None:
@@ -72,7 +73,7 @@ async def test_earlier_runs_are_purged_and_the_present_one_goes_on(url: str) -> 
         again = app.handle(counts, handle.id)
         for _ in range(2):
             await again.send("count", None)
-        assert await again.result(timeout=20) == "done"
+        assert await again.result(timeout=60) == "done"
 
 
 async def test_a_child_that_is_purged_has_told_its_parent(url: str) -> None:
@@ -81,15 +82,17 @@ async def test_a_child_that_is_purged_has_told_its_parent(url: str) -> None:
         await happened(handle, "ChildEnded")
         await gone(app, is_quick, "child")
         await rests(handle)
-        await handle.send("go", None)
-        assert await handle.result(timeout=1) == 7
+    async with App(url, workflows=[parent, is_quick]) as app:
+        again = app.handle(parent, handle.id)
+        await again.send("go", None)
+        assert await again.result(timeout=60) == 7
 
 
 async def test_without_a_retention_all_is_kept(url: str) -> None:
     async with App(url, workflows=[is_quick]) as app:
-        await (await app.start(is_quick.options(id="kept"), 1)).result(timeout=20)
+        await (await app.start(is_quick.options(id="kept"), 1)).result(timeout=60)
     async with App(url, workflows=[is_quick]) as app:
-        assert await app.handle(is_quick, "kept").result(timeout=20) == 1
+        assert await app.handle(is_quick, "kept").result(timeout=60) == 1
 
 
 async def test_events_are_forgotten_after_the_buffer_s_time(url: str) -> None:

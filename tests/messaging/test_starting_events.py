@@ -67,8 +67,8 @@ async def test_a_single_parameter_takes_the_whole_data(url: str) -> None:
         await rests(waiting)
         for _ in range(2):
             await app.deliver(event("order.created", {"id": "7", "cents": 5}))
-        assert await (await only(app, "takes_all")).result(timeout=20) == "7 for 5"
-        assert await waiting.result(timeout=20) == "7"
+        assert await (await only(app, "takes_all")).result(timeout=60) == "7 for 5"
+        assert await waiting.result(timeout=60) == "7"
         await app.deliver(event("order.created", {"id": "8", "cents": 6}, id="2"))
         assert len(await app.find(workflow="takes_all")) == 2
 
@@ -76,10 +76,10 @@ async def test_a_single_parameter_takes_the_whole_data(url: str) -> None:
 async def test_several_parameters_take_fields_by_name(url: str) -> None:
     async with App(url, workflows=ALL) as app:
         await app.deliver(event("order.cancelled", {"id": "7", "reason": "late"}))
-        assert await (await only(app, "takes_fields")).result(timeout=20) == "7: late"
-        assert await (await only(app, "audit")).result(timeout=20) == "audited 7"
+        assert await (await only(app, "takes_fields")).result(timeout=60) == "7: late"
+        assert await (await only(app, "audit")).result(timeout=60) == "audited 7"
         await app.deliver(event("tick", None, id="2"))
-        assert await (await only(app, "takes_none")).result(timeout=20) == "ticked"
+        assert await (await only(app, "takes_none")).result(timeout=60) == "ticked"
 
 
 async def test_data_that_does_not_fit_is_refused_and_nothing_is_stored(url: str) -> None:
@@ -99,7 +99,7 @@ async def test_data_that_does_not_fit_is_refused_and_nothing_is_stored(url: str)
         assert await rows(app, "event_buffer") == 0
         assert len(await app.find()) == 1
         await app.deliver(event("order.created", {"id": "7", "cents": 5}))  # the same id: it was not used up
-        assert await waiting.result(timeout=20) == "7"
+        assert await waiting.result(timeout=60) == "7"
 
 
 async def test_an_event_for_one_instance_starts_nothing(url: str) -> None:
@@ -107,7 +107,7 @@ async def test_an_event_for_one_instance_starts_nothing(url: str) -> None:
         waiting = await app.start(waits)
         await rests(waiting)
         await app.deliver(event("order.created", {"id": "7", "cents": 5}, perdureinstanceid=waiting.id))
-        assert await waiting.result(timeout=20) == "7"
+        assert await waiting.result(timeout=60) == "7"
         assert len(await app.find(workflow="takes_all")) == 0
 
 
@@ -126,7 +126,7 @@ async def _started_later(url: str, error: type[Exception], monkeypatch: pytest.M
         for _ in range(2):
             await client.deliver(event("order.created", {"id": "7", "cents": 5}))
         async with App(url, workflows=ALL) as app:
-            assert await (await only(app, "takes_all")).result(timeout=20) == "7 for 5"
+            assert await (await only(app, "takes_all")).result(timeout=60) == "7 for 5"
 
 
 async def _dies(error: type[Exception], *args: object) -> None:

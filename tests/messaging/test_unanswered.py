@@ -52,7 +52,7 @@ async def test_who_ends_without_an_answer_says_so(url: str, how: str) -> None:
 
         async def ask() -> None:
             try:
-                await handle.ask("question", 1, timeout=20)
+                await handle.ask("question", 1, timeout=60)
             except InstanceEnded as error:
                 said.append(error)
 
@@ -82,7 +82,7 @@ async def test_a_received_question_ends_with_its_run(url: str) -> None:
     async with App(url, workflows=[forgets_on_recur]) as app:
         handle = await app.start(forgets_on_recur, 1)
         with pytest.raises(InstanceEnded):
-            await handle.ask("question", 1, timeout=20)
+            await handle.ask("question", 1, timeout=60)
 
 
 @workflow
@@ -129,7 +129,7 @@ async def test_a_question_that_is_given_up_before_it_is_kept_does_not_go_round_i
             asking.cancel()
         await emptied(app, "asks")
         given_up.set()
-        assert await handle.result(timeout=20) == 7
+        assert await handle.result(timeout=60) == 7
         await emptied(app, "inbox")
 
 
@@ -157,7 +157,7 @@ async def test_a_stuck_instance_that_is_cancelled_leaves_nothing_behind(url: str
 
         async def ask() -> None:
             try:
-                await stuck.ask("question", 1, timeout=30)
+                await stuck.ask("question", 1, timeout=60)
             except InstanceEnded as error:
                 said.append(error)
 
@@ -171,8 +171,8 @@ async def test_a_stuck_instance_that_is_cancelled_leaves_nothing_behind(url: str
             await stuck.cancel(reason="enough")
             for handle in (stuck, client.handle(never_answers, "attached")):
                 with pytest.raises(WorkflowCancelled):
-                    await handle.result(timeout=20)
+                    await handle.result(timeout=60)
             detached = client.handle(never_answers, "detached")
             await detached.send("end", None)
-            assert await detached.result(timeout=20) == "detached"
+            assert await detached.result(timeout=60) == "detached"
     assert len(said) == 1

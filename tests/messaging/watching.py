@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from typing import Any
@@ -13,7 +14,7 @@ from perdure import App, Handle
 from perdure.testing.memory import MemoryStore
 from servers import mysql, postgresql
 
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 
 
 async def until(condition: Callable[[], Awaitable[object]], what: str) -> None:
@@ -54,6 +55,17 @@ async def ended(handle: Handle[Any], status: str) -> None:
     await until(seen, f"{handle!r} is {status}")
 
 
+async def shared(app: App, workers: int) -> None:
+    """Wait until so many workers own the partitions, each its share: then none is handed over any more."""
+
+    async def seen() -> bool:
+        holdings = (await app._resources().store.census()).holdings
+        owned = Counter(holding.owner for holding in holdings)
+        return None not in owned and len(owned) == workers and max(owned.values()) - min(owned.values()) <= 1
+
+    await until(seen, f"{workers} workers share the partitions")
+
+
 async def rows(app: App, table: str, where: str = "1 = 1") -> int:
     """How many rows a table has. The memory store has no SQL: it ignores `where`."""
     store = app._resources().store
@@ -62,7 +74,7 @@ async def rows(app: App, table: str, where: str = "1 = 1") -> int:
     sql = f"select count(*) from perdure_{table} where {where}"
     url = app.url
     if url.startswith("sqlite"):
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=10)) as connection:
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=60)) as connection:
             found: int = connection.execute(sql).fetchone()[0]
             return found
     execute = mysql.execute if url.startswith("mysql") else postgresql.execute

@@ -20,7 +20,7 @@ def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
     """Built by the backend itself: a front end would fetch the backend anew, and fail offline."""
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = folder.glob("*.whl")
     return ZipFile(path)

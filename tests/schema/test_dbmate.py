@@ -25,7 +25,7 @@ class Dbmate:
         self.options = ["--url", f"sqlite:{path}", "--migrations-dir", str(directory), "--no-dump-schema"]
 
     def attempt(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([PROGRAM, *self.options, *command], capture_output=True, text=True, timeout=60)
+        return subprocess.run([PROGRAM, *self.options, *command], capture_output=True, text=True, timeout=200)
 
     def run(self, *command: str) -> str:
         done = self.attempt(*command)

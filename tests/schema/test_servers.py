@@ -32,7 +32,7 @@ def dbmate(url: str, *command: str) -> str:
     if kind(url) == "postgresql":
         url += "&sslmode=disable" if "?" in url else "?sslmode=disable"
     arguments = [str(PROGRAM), "--url", url, "--migrations-dir", str(directory), "--no-dump-schema", *command]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 

@@ -116,6 +116,6 @@ def test_ten_processes_at_once_on_an_empty_file(path: Path) -> None:
         assert starter.stdin is not None
         starter.stdin.write("go\n")
         starter.stdin.flush()
-    ends = [starter.communicate(timeout=60) for starter in starters]
+    ends = [starter.communicate(timeout=200) for starter in starters]
     assert [errors for _, errors in ends] == [""] * 10
     assert sorted(out for out, _ in ends) == ["\n"] * 9 + [" ".join(ALL) + "\n"]

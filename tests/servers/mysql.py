@@ -36,7 +36,7 @@ def execute(url: str, *statements: str) -> list[Any]:
         password=unquote(parts.password or ""),
         database=parts.path.lstrip("/") or None,
         autocommit=True,
-        connect_timeout=5,
+        connect_timeout=60,
     )
     with closing(connection), connection.cursor() as cursor:
         for statement in statements:

@@ -50,7 +50,7 @@ def server() -> str | None:
 
 def _answers(url: str) -> bool:
     async def look() -> None:
-        connection = await asyncpg.connect(url, timeout=5)
+        connection = await asyncpg.connect(url, timeout=60)
         await connection.close()
 
     try:
@@ -75,14 +75,14 @@ def execute(url: str, *statements: str) -> list[Any]:
     """Run statements, each in autocommit; the rows of the last one."""
 
     async def run() -> list[Any]:
-        connection = await asyncpg.connect(url, timeout=10)
+        connection = await asyncpg.connect(url, timeout=60)
         try:
             rows: list[Any] = []
             for statement in statements:
                 rows = await connection.fetch(statement)
             return rows
         finally:
-            await connection.close(timeout=10)
+            await connection.close(timeout=60)
 
     return apart(run)
 

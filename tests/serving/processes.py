@@ -21,7 +21,7 @@ _SERVES = re.compile(r"worker process (\d+) serves")
 
 async def until(condition: Callable[[], object], what: str) -> None:
     """Wait for a condition, longer than others do: several processes are to start one after the other."""
-    await processes.until(condition, what, patience=60)
+    await processes.until(condition, what, patience=120)
 
 
 class Server:

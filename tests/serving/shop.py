@@ -1,4 +1,4 @@
-"""What the servers of these tests load. SHOP_URL, SHOP_EFFECTS and SHOP_DRAIN say with what."""
+"""What the servers of these tests load. SHOP_URL, SHOP_EFFECTS, SHOP_DRAIN and SHOP_TIDYING say with what."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import anyio
 
 from perdure import App, activity, sleep, workflow
 from perdure_adapters.asgi import ingress
+from perdure_adapters.serving import server
 
 
 @activity
@@ -34,6 +35,9 @@ async def ponder(order: str) -> None:
     await note(order)
     await linger(order)
 
+
+#: A server that stands still for a moment must not take that for clients that do not go.
+server._TIDYING = float(os.environ.get("SHOP_TIDYING", server._TIDYING))
 
 app = App(
     os.environ["SHOP_URL"],

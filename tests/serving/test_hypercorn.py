@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import anyio
 import pytest
 
 from serving.client import connected
@@ -21,7 +22,7 @@ async def test_it_serves_and_drains(sqlite_shop: Shop) -> None:
     assert found, server.said
     async with connected(int(found[1])) as client:
         while (await client.get("/health/ready")).status != 200:
-            pass
+            await anyio.sleep(0.05)
         assert (await client.place("order")).status == 202
     await until(lambda: "order" in sqlite_shop.done(), "the order")
     assert await server.stop() == 0, server.said

@@ -61,7 +61,7 @@ class Session:
 async def waiting_for_a_lock(url: str) -> None:
     """Until somebody waits for somebody's lock in this database."""
     sql = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         while not await anyio.to_thread.run_sync(execute, url, sql):
             await anyio.sleep(0.01)
 

@@ -111,6 +111,7 @@ async def test_a_migration_that_failed_in_the_middle_goes_on(mysql_url: str) -> 
     assert execute(mysql_url, "select version from schema_migrations") == [(version,) for version in ALL]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_later_migration_that_failed_in_the_middle_goes_on(mysql_url: str) -> None:
     first, second = perdure_schema.migrations("mysql")[:2]
     up, down = _statements(second.up), _statements(second.down)
@@ -152,6 +153,7 @@ def description(url: str) -> list[Any]:
     )
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_dbmate_and_perdure_accept_each_other_s_work(mysql_url: str) -> None:
     assert dbmate(mysql_url, "up").count("Applied:") == len(ALL)
     theirs = description(mysql_url)
@@ -203,6 +205,7 @@ async def test_times_are_exact_and_as_far_away_as_one_likes(mysql_url: str) -> N
         assert row is not None and row.wake_at == times[-1]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_row_that_is_larger_than_a_packet_is_refused(mysql_url: str) -> None:
     ((largest,),) = execute(mysql_url, "select @@max_allowed_packet")
     async with opened(mysql_url) as store:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
+
 from perdure.ports import (
     STUCK,
     Arrival,
@@ -49,6 +51,7 @@ class Explaining:
 _PARCELS = {"PRIMARY", "perdure_outbox_due", "perdure_outbox_lane", None}
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_questions_that_are_asked_often_use_indexes(mysql_url: str) -> None:
     async with opened(mysql_url) as store, opened(mysql_url) as client:
         held = await own(store)
@@ -132,6 +135,7 @@ class Planning(Explaining):
         return getattr(self._connection, name)
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_what_is_written_is_found_by_indexes(mysql_url: str) -> None:
     """Whatever else is there."""
     async with opened(mysql_url) as store:

@@ -17,14 +17,19 @@ from perdure.errors import StoreError, StoreUnavailable, UsageError
 from perdure.ports import Mail, Outcome, Post, Projection, Transaction, Unit
 from perdure.testing.contract.outbox import emissions
 from perdure.testing.contract.units import event, more, populate
-from perdure_adapters.mysql import MySQLStore
-from perdure_adapters.mysql.connection import Connection
+from perdure_adapters.mysql import MySQLStore, finishing
+from perdure_adapters.mysql.connection import SETTINGS, Connection
 from perdure_adapters.mysql.transaction import MySQLTransaction
 from servers.mysql import execute
 from stores.mysql_sessions import opened, sessions, stranger
 
 _TABLE = "create table notes (id bigint primary key, body varchar(50))"
 _PUT = "insert into notes (id, body) values (%s, %s)"
+
+
+@pytest.fixture
+def mysql_url(swept_mysql_url: str) -> str:
+    return swept_mysql_url
 
 
 @asynccontextmanager
@@ -187,7 +192,7 @@ async def test_somebody_else_s_lock_is_in_the_way(mysql_url: str, table: str) ->
         transaction = await store.begin(5)
         await transaction.execute(_PUT, [1, "a"])
         with stranger(mysql_url, f"select * from {table} for update"):
-            with anyio.fail_after(8):
+            with anyio.fail_after(60):
                 assert await transaction.commit(unit, 5) is Outcome.BUSY
             assert _stored(mysql_url) == (1, 0)
         transaction = await store.begin(5)
@@ -234,7 +239,9 @@ async def test_a_connection_that_is_lost_before_the_end(mysql_url: str) -> None:
         assert await transaction.commit(unit, 5) is Outcome.COMMITTED
 
 
-async def test_a_connection_that_is_lost_while_it_commits(mysql_url: str) -> None:
+async def test_a_connection_that_is_lost_while_it_commits(mysql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    patient = SETTINGS.replace("innodb_lock_wait_timeout = 1", "innodb_lock_wait_timeout = 60")
+    monkeypatch.setattr(finishing, "SETTINGS", patient)
     async with _instance(mysql_url) as (store, unit):
         transaction = await store.begin(5)
         assert isinstance(transaction, MySQLTransaction)
@@ -273,7 +280,7 @@ async def test_what_is_cut_off_leaves_no_locks(mysql_url: str) -> None:
                 await _until(lambda: _busy(mysql_url, number))
                 group.cancel_scope.cancel()
             await transaction.rollback()
-            with anyio.fail_after(5):
+            with anyio.fail_after(30):  # the server waits 50 s for a lock
                 again = await store.begin(5)
                 assert await again.execute(_PUT, [2, "b"]) == 1, "the first one's row is in nobody's way"
                 await again.rollback()
@@ -342,6 +349,6 @@ def _run(connection: Any, statement: str) -> None:
 
 
 async def _until(true: Callable[[], bool]) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while not true():
             await anyio.sleep(0.01)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,6 +25,11 @@ from stores.postgresql_sessions import Session, opened, waiting_for_a_lock
 pytestmark = pytest.mark.parametrize("options", ["", "&statement_cache_size=0"], ids=["direct", "pooler"])
 
 PLAIN = ("enable_seqscan", "enable_hashjoin", "plan_cache_mode", "jit", "lock_timeout", "search_path", "timezone")
+
+
+@pytest.fixture
+def postgresql_url(swept_postgresql_url: str) -> str:
+    return swept_postgresql_url
 
 
 @asynccontextmanager
@@ -306,22 +312,45 @@ async def test_a_commit_that_is_refused(postgresql_url: str, options: str) -> No
         assert await count(store) == (0, 1)
 
 
+class _Clock:
+    """Stands for asyncio, with timeouts that last until `time_is_up`."""
+
+    def __init__(self) -> None:
+        self._given: list[asyncio.Timeout] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    def timeout(self, seconds: float) -> asyncio.Timeout:
+        self._given.append(asyncio.timeout(None))
+        return self._given[-1]
+
+    async def time_is_up(self) -> None:
+        for timeout in self._given:
+            timeout.reschedule(asyncio.get_running_loop().time())
+
+
 async def test_an_open_transaction_when_the_store_closes(
     postgresql_url: str, options: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "CONNECT_TIMEOUT", 2)
+    """Those that were forgotten are cut off once their time is up, and that is when the test says so."""
+    clock = _Clock()
+    monkeypatch.setattr(sessions, "asyncio", clock)
     async with one_connection(postgresql_url, options):
         other = PostgreSQLStore(f"{postgresql_url}?session_connections=3{options}", "default")
         await other.open(migrate=False)
         forgotten, first, second = await begin(other), await begin(other), await begin(other)
         for id, transaction in enumerate((forgotten, first, second)):
             await transaction.execute("insert into mine values ($1)", [id])
+        across = other._bridge
+        assert across is not None
         async with anyio.create_task_group() as group:
             group.start_soon(other.close)
             await anyio.wait_all_tasks_blocked()
             held = Holding(0, "me", 1)
             assert await first.commit(more("i", held, event(2)), 5) is Outcome.COMMITTED
             await second.rollback()
+            await across.call(clock.time_is_up)
         await forgotten.rollback()
         for call in (forgotten.execute("select 1", ()), commit_of(forgotten), begin(other)):
             with pytest.raises(StoreUnavailable, match="closed"):
@@ -340,9 +369,9 @@ async def test_who_is_cut_off_lets_go_of_his_locks(postgresql_url: str, options:
         transaction = await begin(store)
         await transaction.execute("update mine set at = now()", ())
         with anyio.move_on_after(0.2) as scope:
-            await transaction.execute("select pg_sleep(60)", ())
+            await transaction.execute("select pg_sleep(100)", ())
         assert scope.cancelled_caught
-        with anyio.fail_after(10):
+        with anyio.fail_after(50):
             await transaction.rollback()
             transaction = await begin(store)
             assert await transaction.execute("update mine set at = $1", [datetime.now(UTC) + timedelta(1)]) == 1
@@ -372,6 +401,7 @@ async def test_who_finds_all_connections_taken_waits_for_his_turn(postgresql_url
         assert order == [1, 2]
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_thief_waits_for_the_end_of_a_commit_only(postgresql_url: str, options: str) -> None:
     """Who commits after him loses; who has looked before him, he waits for."""
     async with opened(postgresql_url) as plain, one_connection(postgresql_url, options) as store:

@@ -61,7 +61,7 @@ async def begun(store: SQLiteStore, value: int = 1) -> Transaction:
 
 async def goes_on(store: SQLiteStore, place: Holding, *rows: int) -> None:
     """The store writes, in both ways, and those are the rows of the user's table."""
-    with anyio.fail_after(15):
+    with anyio.fail_after(60):
         await store.post(Mail(posts=[note("i", '"goes on"')]))
         assert ("i", '"goes on"') in await told(store)
         transaction = await begun(store, 77)
@@ -122,7 +122,7 @@ async def test_closing_the_store_rolls_back(path: Path, store: SQLiteStore, plac
         for number in range(3):
             group.start_soon(wait, number)
         await anyio.wait_all_tasks_blocked()
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await closing.close()
     assert len(refused) == 3
     with pytest.raises(StoreError):
@@ -144,7 +144,7 @@ async def test_closing_while_a_transaction_waits_for_another_process(
     async with anyio.create_task_group() as group:
         group.start_soon(wait)
         await anyio.sleep(0.1)  # it makes no difference to what must come of it
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await closing.close()
     another.execute("rollback")
     await goes_on(store, place)
@@ -163,7 +163,7 @@ async def test_another_process_that_writes_for_long(
 
 async def test_reading_goes_on(store: SQLiteStore, place: Holding) -> None:
     transaction = await begun(store)
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         assert len(await store.history("i", 1)) == 1
         assert len((await store.census()).holdings) == 4
         assert await store.due([place.partition], 0, 1, limit=10, after=None)
@@ -234,7 +234,7 @@ async def test_the_drivers_own_connection(store: SQLiteStore, place: Holding) ->
 @pytest.mark.parametrize("how", ["rollback", "commit"])
 async def test_a_statement_that_is_cut_off_stops(store: SQLiteStore, place: Holding, how: str) -> None:
     transaction = await begun(store)
-    with anyio.fail_after(15):
+    with anyio.fail_after(60):
         with anyio.move_on_after(0.1) as scope:
             await transaction.fetch(_FOR_EVER, [])
         assert scope.cancelled_caught
@@ -248,7 +248,7 @@ async def test_a_statement_that_is_cut_off_stops(store: SQLiteStore, place: Hold
 @ASYNCIO
 async def test_a_statement_on_the_drivers_own_connection_is_cut_off(store: SQLiteStore, place: Holding) -> None:
     transaction = await begun(store)
-    with anyio.fail_after(15):
+    with anyio.fail_after(60):
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(transaction.connection.execute_fetchall(_FOR_EVER), 0.1)
         await transaction.rollback()
@@ -357,7 +357,7 @@ async def test_a_writer_that_cannot_pause(tmp_path: Path) -> None:
     writer = ConnectionThread(str(tmp_path / "nowhere" / "perdure.db"))
     with pytest.raises(StoreUnavailable):
         await writer.pause()
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         await writer.close()
 
 

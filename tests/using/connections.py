@@ -45,7 +45,7 @@ async def caller(url: str, way: str = "driver") -> AsyncIterator[Caller]:
 
 @asynccontextmanager
 async def _aiosqlite(url: str) -> AsyncIterator[Caller]:
-    async with aiosqlite.connect(url.removeprefix("sqlite:///"), timeout=20) as connection:
+    async with aiosqlite.connect(url.removeprefix("sqlite:///"), timeout=60) as connection:
 
         async def insert(what: str) -> None:
             await connection.execute("insert into own_rows values (?)", (what,))
@@ -168,7 +168,7 @@ async def _core(url: str) -> AsyncIterator[Caller]:
 def blocking_connection(url: str) -> Any:
     """Of sqlite3, Psycopg or PyMySQL, to be closed."""
     if dialect(url) == "sqlite":
-        return closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=20))
+        return closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=60))
     if dialect(url) == "postgresql":
         return closing(psycopg.connect(url))
     return closing(pymysql.connect(**mysql_arguments(url)))

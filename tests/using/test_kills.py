@@ -23,7 +23,7 @@ from using.workflows import ALL, collect, run
 
 _TESTS = Path(__file__).parents[1]
 
-CALLERS, TRANSACTIONS = 10, 20
+CALLERS, TRANSACTIONS = 10, 12
 
 pytestmark = [pytest.mark.parametrize("anyio_backend", ["asyncio"]), pytest.mark.one_store]
 
@@ -45,10 +45,10 @@ async def test_a_caller_that_is_killed(own_url: str) -> None:
     async with App(own_url, workflows=ALL, worker=False):
         """The tables are made."""
     with process("dying", own_url) as dying:
-        assert await anyio.to_thread.run_sync(dying.wait, 60) == 0
+        assert await anyio.to_thread.run_sync(dying.wait, 120) == 0
     async with App(own_url, workflows=ALL) as app:
-        assert await app.handle(run, "run after").result(timeout=30) == "after"
-        assert await app.handle(collect, "collect after").result(timeout=30) == [str(n) for n in range(10)]
+        assert await app.handle(run, "run after").result(timeout=60) == "after"
+        assert await app.handle(collect, "collect after").result(timeout=60) == [str(n) for n in range(10)]
         await until(lambda: waiting(own_url) == 0)
         assert {one.instance_id for one in await app.find()} == {"run after", "collect after"}
         assert [one.event.data for one in await app.outbox()] == ["after"]
@@ -94,7 +94,7 @@ async def test_many_callers_and_a_worker_that_is_killed(own_url: str) -> None:
                 for number in range(CALLERS):
                     group.start_soon(calls, number)
 
-            with anyio.fail_after(50):
+            with anyio.fail_after(150):
                 for number in range(CALLERS):
                     said = await app.handle(collect, f"c{number}").result()
                     assert said == [*(what + part for what in committed[number] for part in "ab"), "end"]

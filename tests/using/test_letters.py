@@ -67,9 +67,9 @@ async def test_what_the_database_refuses_stays_and_holds_nothing_up(caplog: pyte
         with caplog.at_level(logging.ERROR):
             for _, watcher in database.watchers:
                 watcher.lettered(None)
-            assert [await app.handle(quick, f"s{n}").result(timeout=10) for n in range(6)] == list("012345")
-            assert await collecting.result(timeout=10) == ["1", "2", "3", "end"]
-            assert await listening.result(timeout=10) == "news"
+            assert [await app.handle(quick, f"s{n}").result(timeout=60) for n in range(6)] == list("012345")
+            assert await collecting.result(timeout=60) == ["1", "2", "3", "end"]
+            assert await listening.result(timeout=60) == "news"
             await until(lambda: len(database.letters) == 3)
         assert caplog.text.count("this row will never fit") == 3
         assert sorted(letter.key for letter in database.letters.values()) == ["poison"] * 3
@@ -92,9 +92,9 @@ async def test_what_other_code_has_written_is_run_as_it_can_be() -> None:
         assert (await app.lookup("asked for")).id == "asked for", "whoever asks does not wait"
         for _, watcher in database.watchers:
             watcher.lettered(None)
-        assert await app.handle(quick, "labelled").result(timeout=10) == "x"
+        assert await app.handle(quick, "labelled").result(timeout=60) == "x"
         assert (await app.handle(quick, "labelled").info()).version == "2"
-        assert await app.handle(quick, "asked for").result(timeout=10) == "y"
+        assert await app.handle(quick, "asked for").result(timeout=60) == "y"
         await until(lambda: not database.letters)
         await until(lambda: database.instances["misfit"].status == "stuck")
 
@@ -134,14 +134,14 @@ async def test_a_database_that_is_away_is_waited_for() -> None:
     app._make_store = make
     async with app:
         database = stores[0].database
-        await (await app.start(quick.options(id="known"), "x")).result(timeout=10)
+        await (await app.start(quick.options(id="known"), "x")).result(timeout=60)
         database.leave(to_start("known", "collect", None, '{"last":"y"}', PARTITIONS))
         database.leave(to_start("other", "quick", None, '{"what":"y"}', PARTITIONS))
         for _, watcher in database.watchers:
             watcher.lettered(None)
         await until(lambda: not database.letters)
         assert stores[0].left < 8
-        assert await app.handle(quick, "other").result(timeout=10) == "y"
+        assert await app.handle(quick, "other").result(timeout=60) == "y"
 
 
 class Robbed(MemoryStore):
@@ -176,5 +176,5 @@ async def test_letters_whose_partition_was_away_are_not_overtaken(monkeypatch: p
             stores[0].database.leave(to_send(collecting.id, "in", text, what, PARTITIONS, once=False))
         for _, watcher in stores[0].database.watchers:
             watcher.lettered(None)
-        assert await collecting.result(timeout=10) == said
+        assert await collecting.result(timeout=60) == said
     assert stores[0].done

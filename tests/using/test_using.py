@@ -60,13 +60,13 @@ async def test_all_of_it_or_nothing(own_url: str, way: str) -> None:
         await mine.rollback()
         assert waiting(own_url) == 0
         with pytest.raises(InstanceNotFound):
-            await undone.result(timeout=20)
+            await undone.result(timeout=60)
 
         await mine.insert("done")
         started, collecting = await everything(app, mine.given, "done")
         assert waiting(own_url) == 0, "not before the commit"
         await mine.commit()
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             assert await started.result() == "done"
             assert await collecting.result() == ["first", ODD]
             assert await listening.result() == "done"
@@ -94,7 +94,7 @@ async def test_the_handle_works_as_soon_as_it_is_committed(own_url: str) -> None
         await mine.commit()
         await app.handle(quick, "y").cancel(reason="second thoughts")
         async with App(own_url, workflows=ALL) as worker:
-            assert await worker.handle(quick, "x").result(timeout=30) == "x"
+            assert await worker.handle(quick, "x").result(timeout=60) == "x"
             await until(lambda: waiting(own_url) == 0)
 
 
@@ -106,7 +106,7 @@ async def test_without_a_transaction_it_is_committed_at_once(own_url: str) -> No
         elif own_url.startswith("sqlite"):
             await mine.given._execute(setattr, mine.given._conn, "isolation_level", None)
         handle = await app.using(mine.given).start(quick, "now")
-        assert await handle.result(timeout=30) == "now"
+        assert await handle.result(timeout=60) == "now"
 
 
 @asyncio_only
@@ -120,7 +120,7 @@ async def test_what_has_an_id_is_done_once(own_url: str) -> None:
             await mine.commit()
             await until(lambda: waiting(own_url) == 0)
         await app.handle(collect, "one").send("in", "end")
-        assert await app.handle(collect, "one").result(timeout=30) == ["hello", "end"]
+        assert await app.handle(collect, "one").result(timeout=60) == ["hello", "end"]
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -134,7 +134,7 @@ async def test_workers_of_either_event_loop_carry_it_out(own_url: str, backend: 
             for n in range(6):
                 await app.using(mine.given).send(handle, "in", str(n))
             await mine.commit()
-            assert await handle.result(timeout=30) == [str(n) for n in range(6)]
+            assert await handle.result(timeout=60) == [str(n) for n in range(6)]
 
 
 @asyncio_only
@@ -148,7 +148,7 @@ async def test_a_transaction_that_is_held_open_stalls_nobody(own_url: str) -> No
         await using.send(busy, "in", "from the transaction")
         await using.start(quick.options(id="contended"), "letter")
         await using.publish("news", "late")
-        with anyio.fail_after(30):  # while it is open, all goes on: on the very same instances
+        with anyio.fail_after(120):  # while it is open, all goes on: on the very same instances
             for n in range(20):
                 await other.handle(collect, "busy").send("in", str(n))
                 assert await (await other.start(quick, str(n))).result() == str(n)
@@ -168,7 +168,7 @@ async def test_a_transaction_that_is_held_open_stalls_nobody(own_url: str) -> No
             await busy.send("in", "end")
             said = await busy.result()
         assert said == [*map(str, range(20)), "from the transaction", "end"]
-        assert await app.handle(quick, "contended").result(timeout=30) == "direct"
+        assert await app.handle(quick, "contended").result(timeout=60) == "direct"
 
 
 @asyncio_only
@@ -211,7 +211,7 @@ async def test_a_letter_that_cannot_be_carried_out_stays_and_blocks_nothing(
         handles = [await app.using(mine.given).start(quick, str(n)) for n in range(5)]
         await mine.commit()
         with caplog.at_level(logging.ERROR):
-            assert [await handle.result(timeout=30) for handle in handles] == [str(n) for n in range(5)]
+            assert [await handle.result(timeout=60) for handle in handles] == [str(n) for n in range(5)]
             await until(lambda: waiting(sqlite_url) == 128)
         assert "'odd', which this release does not know" in caplog.text
         assert (await (await app.lookup("k")).info()).workflow == "gone", "it waits for a worker that knows it"
@@ -220,13 +220,13 @@ async def test_a_letter_that_cannot_be_carried_out_stays_and_blocks_nothing(
 @asyncio_only
 async def test_an_id_of_another_workflow_is_logged(own_url: str, caplog: pytest.LogCaptureFixture) -> None:
     async with App(own_url, workflows=ALL) as app, caller(own_url) as mine:
-        assert await (await app.start(quick.options(id="taken"), "x")).result(timeout=30) == "x"
+        assert await (await app.start(quick.options(id="taken"), "x")).result(timeout=60) == "x"
         await mine.insert("x")
         await app.using(mine.given).start(run.options(id="taken"), "y")
         await app.using(mine.given).start(run.options(id="free"), "y")
         await mine.commit()
         with caplog.at_level(logging.ERROR):
-            assert await app.handle(run, "free").result(timeout=30) == "y"
+            assert await app.handle(run, "free").result(timeout=60) == "y"
             await until(lambda: waiting(own_url) == 0)
         assert "instance 'taken' of workflow 'run'" in caplog.text
 
@@ -237,7 +237,7 @@ async def test_the_callers_trace_goes_along(sqlite_url: str) -> None:
         handle = await app.using(mine.given).start(quick, "x")
         await app.using(mine.given).emit("t", 1, source="/s")
         await mine.given.commit()
-        await handle.result(timeout=30)
+        await handle.result(timeout=60)
         assert (await handle.history())[0].data["trace"] == TRACE
         (emitted,) = await app.outbox()
         assert emitted.event.extensions["traceparent"] == TRACE["traceparent"]
