@@ -9,6 +9,7 @@ from random import Random
 from secrets import randbits
 
 _bits: Callable[[int], int] = randbits
+_incarnation: Callable[[str], int] = lambda _: _bits(128)  # noqa: E731  # it is replaced as one
 _time: Callable[[], int] = lambda: time.time_ns() // 1000  # noqa: E731  # it is replaced as one
 
 
@@ -35,18 +36,21 @@ def new_id() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def new_incarnation() -> str:
-    """128 random bits, as 32 hex digits."""
-    return f"{_bits(128):032x}"
+def new_incarnation(instance_id: str) -> str:
+    """128 random bits, as 32 hex digits. From them comes the workflow's own chance."""
+    return f"{_incarnation(instance_id):032x}"
 
 
 @contextmanager
-def replaced(bits: Callable[[int], int], time: Callable[[], int]) -> Generator[None]:
-    """For simulations: everything above comes from these, in the whole process."""
-    global _bits, _time
-    before = _bits, _time
+def replaced(
+    bits: Callable[[int], int], time: Callable[[], int], incarnation: Callable[[str], int] | None = None
+) -> Generator[None]:
+    """For simulations: everything above comes from these, in the whole process. `incarnation`: that of an instance."""
+    global _bits, _time, _incarnation
+    before = _bits, _time, _incarnation
     _bits, _time = bits, time
+    _incarnation = incarnation or _incarnation
     try:
         yield
     finally:
-        _bits, _time = before
+        _bits, _time, _incarnation = before

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from perdure import UsageError, activity, activity_info, gather, sleep, spawn, timeout, uuid4, workflow
+from perdure import (
+    UsageError,
+    activity,
+    activity_info,
+    gather,
+    publish,
+    receive,
+    sleep,
+    spawn,
+    subscribe,
+    timeout,
+    uuid4,
+    workflow,
+)
 from perdure.testing import fake, simulate
 
 paid: dict[str, int] = {}
@@ -51,6 +64,29 @@ async def counts() -> int:
     return await count()
 
 
+@activity
+async def report(what: str) -> str:
+    await publish("reports", what)
+    return activity_info().idempotency_key
+
+
+@workflow
+async def speaks(what: str) -> list[str]:
+    await publish("words", what)
+    return [str(uuid4()), await report(what)]
+
+
+@workflow
+async def listens_to_its_children() -> list[list[str]]:
+    await subscribe("words")
+    await subscribe("reports")
+    first, second = await gather(speaks("a"), speaks("b"))
+    heard = [(await receive(channel, str)).data for channel in ("words", "words", "reports", "reports")]
+    assert sorted(heard) == ["a", "a", "b", "b"]
+    assert not set(first) & set(second), "each has its own chance"
+    return [first, second]
+
+
 @workflow
 async def kid(amount: int) -> int:
     await begin()
@@ -93,3 +129,7 @@ def test_a_family_is_simulated_with_its_children() -> None:
 def test_only_workflows_are_simulated() -> None:
     with pytest.raises(UsageError, match="@workflow"):
         simulate(pay, 1)  # type: ignore[call-overload]
+
+
+def test_children_are_each_somebody_else_and_the_same_in_every_world() -> None:
+    simulate(listens_to_its_children, seeds=20)

@@ -91,7 +91,7 @@ def _unit(start: Mapping[str, Any], now: int, partitions: int) -> Unit:
     event = WorkflowStarted(
         start["workflow"],
         start["input"],
-        new_incarnation(),
+        new_incarnation(start["id"]),
         start["version"],
         trace=start.get("trace"),
         seq=1,

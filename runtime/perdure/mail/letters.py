@@ -74,7 +74,7 @@ def birth(letter: Letter, at: int) -> Unit:
     """
     start = start_of(letter)
     event = WorkflowStarted(
-        start.workflow, start.input, new_incarnation(), start.version, trace=start.trace, seq=1, at=at
+        start.workflow, start.input, new_incarnation(letter.key), start.version, trace=start.trace, seq=1, at=at
     )
     new = NewInstance(start.workflow, start.version, at)
     return Unit(letter.key, letter.partition, None, 1, [event.row()], create=new)

@@ -123,7 +123,9 @@ class Starting:
         if self._teller is not None:
             self._teller.watch(actor)
         actor.mailbox.append(
-            WorkflowStarted(workflow.name, arguments, new_incarnation(), workflow.version, parent, trace=trace)
+            WorkflowStarted(
+                workflow.name, arguments, new_incarnation(instance_id), workflow.version, parent, trace=trace
+            )
         )
         self._actors[instance_id] = actor
         self._pump.make_ready(actor)

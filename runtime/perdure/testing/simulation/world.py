@@ -7,6 +7,7 @@ that Hypothesis uses for reproducible runs).
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -186,13 +187,10 @@ class World:
 
     def run(self, scenario: Callable[[World], Coroutine[Any, Any, None]]) -> None:
         """Raises what goes wrong; TimeoutError when it never ends. In virtual time, with its own event loop."""
-        with _deterministic(self.seed), _quiet(), replaced(self._bits, lambda: _BEGINNING):
+        incarnation = _incarnation if self._same_start else None
+        chance = replaced(self.chance.getrandbits, lambda: _BEGINNING, incarnation)
+        with _deterministic(self.seed), _quiet(), chance:
             trio.run(self._main, scenario, clock=MockClock(autojump_threshold=0))
-
-    def _bits(self, count: int) -> int:
-        if self._same_start and count == 128:  # incarnations, from which a workflow's own chance comes
-            return 2**127
-        return self.chance.getrandbits(count)
 
     async def _main(self, scenario: Callable[[World], Coroutine[Any, Any, None]]) -> None:
         async with anyio.create_task_group() as group:
@@ -302,6 +300,11 @@ class World:
     async def _reborn(self, number: int, after: float) -> None:
         await anyio.sleep(after)
         self._bear(number)
+
+
+def _incarnation(instance_id: str) -> int:
+    """The same in every world: from it comes the workflow's own chance, of which its end may depend."""
+    return int.from_bytes(hashlib.sha256(instance_id.encode()).digest()[:16])
 
 
 @contextmanager
