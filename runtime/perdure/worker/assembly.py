@@ -147,7 +147,7 @@ class Assembly:
             lambda place: self.inbox.drained.get(place),
         )
         self.lookout = Lookout(
-            store, self.clock, settings.event_buffer, found=lambda: self.inbox.poke(), done=self.pump.make_ready
+            store, self.clock, settings.event_buffer, found=lambda: self.inbox.look(), done=self.pump.make_ready
         )
         self.caretaker = Caretaker(
             store,
@@ -194,6 +194,7 @@ class Assembly:
             partitions=self._partitions,
             found=lambda due, stolen: self.turnover.found(due, stolen),
             room=self.loader.room,
+            caught_up=lambda partitions: self.inbox.catch_up(partitions),
             advanced=self._advanced,
             window=parts.window,
         )
@@ -210,6 +211,7 @@ class Assembly:
             self.lookout,
             self.children,
             self.questions,
+            self.inbox,
         )
         self.relay = Relay(
             store,

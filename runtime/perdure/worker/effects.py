@@ -12,6 +12,7 @@ from perdure.worker.children import Children
 from perdure.worker.clock import Clock
 from perdure.worker.dispatcher import Dispatcher
 from perdure.worker.horizon import Horizon
+from perdure.worker.inbox import Inbox
 from perdure.worker.lookout import Lookout
 from perdure.worker.pump import Pump
 from perdure.worker.questions import Questions
@@ -36,7 +37,9 @@ class Effects:
         lookout: Lookout,
         children: Children,
         questions: Questions,
+        inbox: Inbox,
     ) -> None:
+        self._inbox = inbox
         self._questions = questions
         self._queues = queues
         self._lookout = lookout
@@ -108,11 +111,22 @@ class Effects:
             actor.alarm = self._timers.add(at, actor.id)
 
     def due_timers(self, actor: Actor) -> list[Event]:
-        """The firings of timers whose time has come, the earliest first."""
+        """The firings of timers whose time has come, the earliest first: none, while it may not have been looked for
+        what came in time.
+        """
         now = self._clock.now()
         due = [one for one in actor.machine.commands.values() if isinstance(one, StartTimer) and one.due <= now]
+        if due and self._early(actor):
+            self._look(actor, now + _AGAIN)
+            return []
         due.sort(key=lambda timer: timer.due)
         return [TimerFired(timer.id, timer.name) for timer in due]
+
+    def _early(self, actor: Actor) -> bool:
+        """Whether there may be something for it that was there before its deadline."""
+        if self._inbox.behind(actor.partition, actor.epoch) or actor.looking or self._queues.unasked(actor):
+            return True
+        return any(isinstance(one, WaitEvent) and not one.looked for one in actor.todo or ())
 
     def fall_due(self, actor: Actor) -> None:
         """Look at everything of the actor whose time has come.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 import anyio
 
@@ -22,9 +22,11 @@ _RETRY = 0.2
 
 class Horizon:
     """`found` is given what is due before `until`, and whether its partition was stolen; `room` is
-    awaited between pages, so that a large take-over does not fill the memory. `advanced` is called
-    when `until` has moved: the rows tell only of the earliest deadline, and not even that while an
-    activity runs, so the actors in memory have to be asked themselves.
+    awaited between pages, so that a large take-over does not fill the memory. `caught_up` is awaited
+    before partitions that are new here are looked through: what was sent before a deadline that has
+    passed meanwhile was in time, and comes first. `advanced` is called when `until` has moved: the rows
+    tell only of the earliest deadline, and not even that while an activity runs, so the actors in
+    memory have to be asked themselves.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Horizon:
         partitions: Callable[[], Sequence[int]],
         found: Callable[[Due, bool], None],
         room: Callable[[], Awaitable[None]],
+        caught_up: Callable[[Collection[int]], Awaitable[None]],
         advanced: Callable[[], None],
         window: float = WINDOW,
     ) -> None:
@@ -43,6 +46,7 @@ class Horizon:
         self._partitions = partitions
         self._found = found
         self._room = room
+        self._caught_up = caught_up
         self._advanced = advanced
         self._window = window
         self._new: dict[int, bool] = {}
@@ -85,6 +89,7 @@ class Horizon:
             some = [partition for partition, how in self._new.items() if how is stolen]
             for partition in some:
                 del self._new[partition]
+            await self._caught_up(some)
             await self._scan(some, STUCK, stolen=stolen)
             self.haunted -= frozenset(some) - self._new.keys()
 

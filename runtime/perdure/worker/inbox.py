@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 
 import orjson
@@ -14,7 +14,7 @@ from perdure.machine.events import CancelRequested, Event
 from perdure.ports import Mail, Request, Store
 from perdure.worker.correspondence import bounce
 from perdure.worker.delivery import Delivery, request_of
-from perdure.worker.signal import Signal
+from perdure.worker.signal import Relief, Signal
 
 logger = logging.getLogger("perdure.worker")
 
@@ -52,6 +52,9 @@ class Inbox:
         self._obsolete: list[tuple[int, Event | Delivery]] = []
         self._astray: list[int] = []
         self._wake = Signal()
+        self._rounds = 0
+        self._round_ended = Relief()
+        self._reading = False
         self.busy = True
 
     def poke(self) -> None:
@@ -104,13 +107,33 @@ class Inbox:
         self._taken[request.id] = request.partition
         return True
 
+    def behind(self, partition: int, epoch: int) -> bool:
+        """Whether a request from before the partition was ours may not have been read yet."""
+        return self.drained.get(partition) != epoch
+
+    async def catch_up(self, partitions: Collection[int]) -> None:
+        """Wait until all that was there when these partitions became ours has been read; or they are not any more."""
+        while any(place in partitions and self.behind(place, epoch) for place, epoch in self._epochs().items()):
+            await self._round_ended.wait()
+
+    async def look(self) -> None:
+        """Wait until all that is there by now has been read."""
+        last = self._rounds + (2 if self._reading else 1)
+        self.poke()
+        while self._rounds < last:
+            await self._round_ended.wait()
+
     async def run(self) -> None:
         while True:
-            self.busy = True
+            self.busy = self._reading = True
             try:
                 await self._read()
+                self._rounds += 1
             except StoreUnavailable as error:
                 logger.warning("cannot read the inbox: %s", error)
+            finally:
+                self._reading = False
+            self._round_ended.set()
             self.busy = self._wake.raised or bool(self._obsolete or self._astray)
             await self._wake.wait_for(0 if self._obsolete or self._astray else _POLL)
 

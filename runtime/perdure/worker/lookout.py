@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
 import orjson
@@ -27,8 +27,8 @@ class Lookout:
     """Looks, for waits that are committed, through the events of the last `buffer` microseconds.
 
     The order matters: who delivers an event keeps it first and then looks who waits; who waits says so first and then
-    looks what is kept. So one of them sees the other. `found` is called when requests may have come of it, `done`
-    with each actor for which all is looked through.
+    looks what is kept. So one of them sees the other. `found` is awaited when requests may have come of it, and returns
+    when these are read; `done` is called with each actor for which all is looked through.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Lookout:
         clock: Clock,
         buffer: int,
         *,
-        found: Callable[[], None],
+        found: Callable[[], Awaitable[None]],
         done: Callable[[Actor], None],
     ) -> None:
         self._store = store
@@ -68,9 +68,9 @@ class Lookout:
                     self._waiting = some + self._waiting
                     await anyio.sleep(_RETRY)
                     continue
-                self._found()
                 for _, command in some:
                     command.looked = True
+                await self._found()
                 later = {id(actor) for actor, _ in self._waiting}
                 for actor in {id(actor): actor for actor, _ in some}.values():
                     if id(actor) not in later:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Mapping
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import AbstractContextManager
 
 import anyio
@@ -47,23 +48,23 @@ class Queues:
         self._drained = drained
         self._wanted: dict[str, dict[str, tuple[int, int]]] = {}
         self._channels: dict[str, set[str]] = {}
+        self._unasked: dict[str, set[str]] = {}
         self._poked: set[str] = set()
         self._wake = Signal()
         self.busy = False
 
     def update(self, actor: Actor) -> None:
         """What the actor waits for, as it is committed."""
-        machine = actor.machine
-        if not machine.subscriptions and actor.id not in self._channels:
+        if not actor.machine.subscriptions and actor.id not in self._channels:
             return
-        counts: dict[str, int] = {}
-        for command in machine.commands.values():
-            if isinstance(command, Receive) and machine.subscriptions.get(command.name) == "competing":
-                counts[command.name] = counts.get(command.name, 0) + 1
+        counts = Counter(_channels(actor))
         for channel in self._channels.get(actor.id, set()) - counts.keys():
             self._withdraw(channel, actor.id)
         for channel, count in counts.items():
-            self._wanted.setdefault(channel, {})[actor.id] = (actor.partition, count)
+            wanted = self._wanted.setdefault(channel, {})
+            if actor.id not in wanted:
+                self._unasked.setdefault(channel, set()).add(actor.id)
+            wanted[actor.id] = (actor.partition, count)
             self._channels.setdefault(actor.id, set()).add(channel)
             self._poke(channel)
 
@@ -78,7 +79,16 @@ class Queues:
                 if partition in partitions:
                     self.forget(instance_id)
 
+    def unasked(self, actor: Actor) -> bool:
+        """Whether there may be a message for it in a queue that has not been looked into since it began to wait."""
+        channels = _channels(actor)
+        return any(
+            actor.id not in self._wanted.get(channel, ()) or actor.id in self._unasked.get(channel, ())
+            for channel in channels
+        )
+
     def _withdraw(self, channel: str, instance_id: str) -> None:
+        self._asked(channel, [instance_id])
         wanted = self._wanted.get(channel)
         if wanted is not None:
             wanted.pop(instance_id, None)
@@ -135,6 +145,15 @@ class Queues:
             self._given(request)
         if len(given) == len(takers[:_BATCH]):  # there may be more, and more who want some
             self._poke(channel)
+        else:
+            self._asked(channel, [taker.instance_id for taker in takers])
+
+    def _asked(self, channel: str, instances: Iterable[str]) -> None:
+        unasked = self._unasked.get(channel)
+        if unasked is not None:
+            unasked.difference_update(instances)
+            if not unasked:
+                del self._unasked[channel]
 
     def _count_down(self, channel: str, instance_id: str) -> None:
         """One less is wanted, until the actor's next turn says otherwise."""
@@ -143,3 +162,12 @@ class Queues:
             self._wanted[channel][instance_id] = (partition, count - 1)
         else:
             self._withdraw(channel, instance_id)
+
+
+def _channels(actor: Actor) -> list[str]:
+    """The queues that it waits for, each as often as it does."""
+    modes = actor.machine.subscriptions
+    if not modes:
+        return []
+    waits = (command.name for command in actor.machine.commands.values() if isinstance(command, Receive))
+    return [channel for channel in waits if modes.get(channel) == "competing"]

@@ -63,6 +63,11 @@ class Sessions:
         self._group = group
 
     @property
+    def exclusive(self) -> bool:
+        """Whether one transaction keeps everybody else from writing."""
+        return self._store.exclusive
+
+    @property
     def busy(self) -> bool:
         return self._under_way > 0
 

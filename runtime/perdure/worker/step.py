@@ -122,6 +122,11 @@ class Step:
         return self._session if self._session is not None and self._session.open else None
 
     @property
+    def alone(self) -> bool:
+        """Whether its transaction keeps everybody else from writing."""
+        return self.transaction is not None and self._pool.sessions.exclusive
+
+    @property
     def cut(self) -> bool:
         """Whether the database was lost in the middle of its transaction."""
         return self._session is not None and self._session.cut is not None

@@ -1,0 +1,88 @@
+"""What was accepted before a deadline is received, also if nobody was there to see to it until later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from messaging.watching import happened, rests
+from perdure import App, receive, subscribe, wait_event, workflow
+from perdure.checks import store_type
+
+KINDS = ("direct", "broadcast", "competing", "event")
+
+
+async def _waits(kind: str, timeout: float) -> str:
+    try:
+        if kind == "event":
+            return str((await wait_event("paid", match={"order": 7}, timeout=timeout)).data["what"])
+        return (await receive(kind, str, timeout=timeout)).data
+    except TimeoutError:
+        return "too late"
+
+
+@workflow
+async def waits(kind: str, timeout: float) -> str:
+    if kind in ("broadcast", "competing"):
+        await subscribe(kind, mode="competing" if kind == "competing" else "broadcast")
+    await receive("go")
+    return await _waits(kind, timeout)
+
+
+async def sent(app: App, kind: str) -> None:
+    if kind == "direct":
+        await app.handle(waits, kind).send("direct", kind)
+    elif kind == "event":
+        await app.deliver({"id": "e", "source": "/bank", "type": "paid", "data": {"order": 7, "what": kind}})
+    else:
+        await app.publish(kind, kind)
+
+
+@pytest.fixture
+def slow_inbox(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look into the inbox takes longer than anything else does."""
+    store: Any = store_type(url)
+    requests = store.requests
+
+    async def late(self: Any, *args: Any) -> Any:
+        await anyio.sleep(0.5)
+        return await requests(self, *args)
+
+    monkeypatch.setattr(store, "requests", late)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_before_a_deadline_that_passed_while_nobody_worked(
+    url: str, kind: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    if url.startswith("memory:"):
+        pytest.skip("it ends with its process")
+    async with App(url, workflows=[waits]) as app:
+        handle = await app.start(waits.options(id=kind), kind, 2.0)
+        await handle.send("go", None)
+        await happened(handle, "MessageReceived")  # in the commit that knows of its deadline
+    async with App(url, workflows=[waits], worker=False) as client:
+        began = anyio.current_time()
+        await sent(client, kind)
+        took = anyio.current_time() - began
+    if took > 1:
+        pytest.skip("this machine has stood still")
+    await anyio.sleep(2.1)
+    request.getfixturevalue("slow_inbox")
+    async with App(url, workflows=[waits]) as app:
+        assert await app.handle(waits, kind).result(timeout=60) == kind
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_no_time_at_all_is_enough_for_what_is_there(url: str, kind: str) -> None:
+    async with App(url, workflows=[waits]) as app:
+        handle = await app.start(waits.options(id=kind), kind, 0)
+        await rests(handle)
+        await sent(app, kind)
+        await handle.send("go", None)
+        assert await handle.result(timeout=60) == kind
+        other = await app.start(waits, kind, 0)
+        await other.send("go", None)
+        assert await other.result(timeout=60) == ("event" if kind == "event" else "too late")
