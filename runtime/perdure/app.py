@@ -17,7 +17,7 @@ from anyio.lowlevel import current_token
 from attrs import evolve
 
 from perdure.blocking.app import SyncApp
-from perdure.checks import count, lease_seconds, store_type
+from perdure.checks import able_publisher, count, lease_seconds, store_type
 from perdure.client import Client
 from perdure.cloudevents.intake import Intake
 from perdure.cloudevents.publishing import Publisher
@@ -107,7 +107,7 @@ class App(Client):
             max_resident=count("max_resident", max_resident, 10**9),
             event_buffer=microseconds(event_buffer, "event_buffer"),
             retention=None if retention is None else microseconds(retention, "retention"),
-            publisher=publisher,
+            publisher=able_publisher(publisher),
             calls=Calls(hooks),
         )
         self._parts = Parts()

@@ -10,6 +10,7 @@ import orjson
 
 from perdure.durations import Seconds, seconds
 from perdure.errors import InvalidInput, UsageError
+from perdure.mail.envelopes import payload
 
 
 def store_type(url: str) -> Any:
@@ -41,6 +42,15 @@ def lease_seconds(value: Seconds) -> float:
     return lease
 
 
+def able_publisher(publisher: Any) -> Any:
+    if publisher is not None and not callable(getattr(publisher, "publish", None)):
+        raise UsageError(
+            f"publisher={publisher!r}: give an object with `async def publish(event)`, such as "
+            "perdure_adapters.relay.HttpPublisher(url)"
+        )
+    return publisher
+
+
 def dotted_path(path: str) -> str:
     if not isinstance(path, str) or not path or '"' in path or not all(path.split(".")):
         raise InvalidInput(f"find(input={{{path!r}: ...}}): give a dotted path into the arguments, like 'order.id'")
@@ -48,10 +58,7 @@ def dotted_path(path: str) -> str:
 
 
 def json_text(path: str, value: object) -> str:
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError as error:
-        raise InvalidInput(f"find(input={{{path!r}: ...}}): {error}; give a JSON value") from error
+    return payload(value, f"find(input={{{path!r}: ...}})")
 
 
 def cursor_of(created_at: int, id: str) -> str:

@@ -16,6 +16,7 @@ from perdure.cloudevents.emitting import emission, place, traced
 from perdure.cloudevents.format import CloudEventLike
 from perdure.cloudevents.intake import Delivered
 from perdure.cloudevents.outbox import OutboxRow, OutboxStatus
+from perdure.definitions.ambient import running_activity
 from perdure.definitions.workflow import Workflow, check_id
 from perdure.durations import Seconds, microseconds, seconds
 from perdure.errors import InstanceNotFound, InvalidInput, LeaseLost, UnknownWorkflow, UsageError
@@ -54,6 +55,17 @@ class Client(ABC):
     def _resources(self) -> Resources:
         """Raises UsageError while the app is not open, or not here."""
 
+    def _writing(self) -> Resources:
+        """As `_resources`, to write. Raises UsageError as well where that would wait for the caller himself."""
+        running = running_activity.get(None)
+        if running is not None and running.alone and running.belongings is self._settings.belongings:
+            raise UsageError(
+                "the app was to write while this activity's session() is open, and on SQLite nobody else can until the "
+                "activity returns; use perdure's own send, publish or emit, or do that before "
+                "the first session()"
+            )
+        return self._resources()
+
     async def start(self, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         """Start a workflow; it is durable when this returns.
 
@@ -61,7 +73,7 @@ class Client(ABC):
         the arguments. Raises InvalidInput for arguments that do not fit, UnknownWorkflow, Conflict
         for an id of another workflow, StoreUnavailable.
         """
-        resources = self._resources()
+        resources = self._writing()
         known = self._known(workflow)
         arguments = workflow.schema.parameters.pack(args, kwargs, max_payload=self._max_payload)
         instance_id = workflow.id if workflow.id is not None else new_id()
@@ -89,7 +101,7 @@ class Client(ABC):
                 pass  # no partition is ours just now: leave it to whoever has them
         at = resources.clock.now()
         event = WorkflowStarted(
-            workflow.name, arguments, new_incarnation(), workflow.version, trace=trace, seq=1, at=at
+            workflow.name, arguments, new_incarnation(instance_id), workflow.version, trace=trace, seq=1, at=at
         )
         new = NewInstance(workflow.name, workflow.version, at)
         partition = zlib.crc32(instance_id.encode()) % resources.partitions
@@ -106,7 +118,7 @@ class Client(ABC):
         Durable when this returns. Published again on this channel with the same `id`, it is the same message. Raises
         InvalidInput for data that cannot be kept.
         """
-        resources = self._resources()
+        resources = self._writing()
         check_channel(channel)
         key = check_key(id) if id is not None else new_id()
         text = envelope(
@@ -143,7 +155,7 @@ class Client(ABC):
         are the event's extensions. Given twice, the same `id` is published twice. Raises InvalidInput for what makes no
         CloudEvent.
         """
-        resources = self._resources()
+        resources = self._writing()
         made = emission(
             type,
             data,
@@ -169,11 +181,11 @@ class Client(ABC):
         `perdureinstanceid`, and starts the workflows that start on it. Durable when this returns; the same source
         and id are one event. Raises InvalidInput for what is no CloudEvent, or does not fit what it starts.
         """
-        await self._resources().intake.take([event])
+        await self._writing().intake.take([event])
 
     async def deliver_all(self, events: Sequence[CloudEventLike | Mapping[str, Any]], /) -> list[Delivered]:
         """As `deliver`, several at once: all of them or, should one raise InvalidInput, none. What became of each."""
-        return await self._resources().intake.take(events)
+        return await self._writing().intake.take(events)
 
     async def _instance(self, instance_id: str) -> InstanceRow | None:
         store = self._resources().store
@@ -206,6 +218,8 @@ class Client(ABC):
     def handle(self, workflow: str, id: str, /) -> Handle[Any]: ...
     def handle(self, workflow: Workflow[..., Any] | str, id: str, /) -> Handle[Any]:
         """A handle on an instance that was started anywhere. Nothing is looked up yet."""
+        if not isinstance(workflow, Workflow | str):
+            raise UsageError(f"app.handle takes a @workflow function, or its name, not {workflow!r}")
         name = workflow if isinstance(workflow, str) else workflow.name
         definition = self._workflows.get(name) if isinstance(workflow, str) else workflow
         return Handle(self, check_id(id), name, definition)
@@ -234,7 +248,7 @@ class Client(ABC):
 
     async def retry_outbox(self, id: str, /) -> None:
         """Try to publish a dead event again. Raises InvalidInput where there is no dead event with this id."""
-        resources = self._resources()
+        resources = self._writing()
         await outbox.resend(resources.store, id, resources.clock.now())
         if resources.worker is not None:
             resources.worker.emitted()
@@ -242,7 +256,7 @@ class Client(ABC):
     async def find(
         self,
         *,
-        workflow: str | None = None,
+        workflow: Workflow[..., Any] | str | None = None,
         status: Status | None = None,
         input: Mapping[str, object] | None = None,
         limit: int = 50,
@@ -250,15 +264,18 @@ class Client(ABC):
     ) -> Page[InstanceInfo]:
         """Instances, the newest first.
 
-        `input` maps dotted paths into the arguments to values, compared as JSON: {"order.id": "42"}.
-        `limit` is at most 1000. `cursor` is that of the page before.
+        `workflow` is one, or its name. `input` maps dotted paths into the arguments to values, compared as JSON:
+        {"order.id": "42"}. `limit` is at most 1000. `cursor` is that of the page before. Raises InvalidInput.
         """
+        name = workflow.name if isinstance(workflow, Workflow) else workflow
+        if name is not None and not isinstance(name, str):
+            raise InvalidInput(f"workflow={workflow!r}: give a @workflow function, or its name")
         if status is not None and status not in _STATUSES:
             raise InvalidInput(f"status={status!r}: give one of {', '.join(_STATUSES)}")
         count("limit", limit, 1000)
         wanted = {dotted_path(path): json_text(path, value) for path, value in (input or {}).items()}
         rows = await self._resources().store.find(
-            Filter(workflow, status, wanted, limit + 1, None if cursor is None else after_cursor(cursor))
+            Filter(name, status, wanted, limit + 1, None if cursor is None else after_cursor(cursor))
         )
         last = rows[limit - 1] if len(rows) > limit else None
         following = None if last is None else cursor_of(last.created_at, last.id)
@@ -308,6 +325,6 @@ class Client(ABC):
         """Delete instances that ended longer ago than this, with their events, and earlier runs that did: in one small
         transaction, at most `limit` of each. How many they were: call it again until that is 0.
         """
-        resources = self._resources()
+        resources = self._writing()
         before = resources.clock.now() - microseconds(older_than, "older_than")
         return await resources.store.purge(before, count("limit", limit, 10_000))

@@ -151,7 +151,7 @@ class Handle(Generic[T_co]):
             _without(id, "send")
             await send_from(machine, self._id, channel, data, metadata)
             return
-        resources = self._app._resources()
+        resources = self._app._writing()
         key = check_key(id) if id is not None else new_id()
         text = envelope(
             key,
@@ -214,7 +214,7 @@ class Handle(Generic[T_co]):
         )
 
     async def _asked(self, channel: str, data: object, id: str | None) -> Any:
-        resources = self._app._resources()
+        resources = self._app._writing()
         ask_id = check_key(id) if id is not None else new_id()
         text = envelope(
             ask_id,
@@ -286,7 +286,7 @@ class Handle(Generic[T_co]):
             machine.issue(command)
             await command
             return
-        resources = self._app._resources()
+        resources = self._app._writing()
         await self.info()
         await resources.store.request_cancel(self._id, orjson.dumps({"reason": reason}).decode())
         resources.poke()
@@ -297,7 +297,7 @@ class Handle(Generic[T_co]):
         Returns once that is recorded; `result()` waits for the end again. Raises UsageError when none has failed, or
         the instance has not ended, InstanceNotFound.
         """
-        resources = self._app._resources()
+        resources = self._app._writing()
         await self.info()
         await resources.store.request_compensation(self._id)
         resources.poke()
@@ -361,6 +361,9 @@ class _NoApp:
     _max_payload = 0
 
     async def _instance(self, instance_id: str) -> Any:
+        self._resources()
+
+    def _writing(self) -> Any:
         self._resources()
 
     def _resources(self) -> Any:

@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 
-from perdure import App, UsageError, activity, gather, race, receive, sleep, spawn, workflow
+from perdure import App, InvalidInput, UsageError, activity, gather, race, receive, sleep, spawn, workflow
 
 ran: list[int] = []
 
@@ -85,3 +85,20 @@ async def test_what_a_child_s_handle_has_not_says_where_it_is() -> None:
     assert len(said) == 4
     assert all("app.handle()" in text for text in said[:2])
     assert all("leave the id out" in text for text in said[2:])
+
+
+async def test_a_workflow_or_its_name_is_what_find_and_handle_take(url: str) -> None:
+    async with App(url, workflows=[waits]) as app:
+        handle = await app.start(waits)
+        for named in (waits, "waits", None):
+            assert [one.instance_id for one in await app.find(workflow=named)] == [handle.id]
+        assert list(await app.find(workflow="other")) == []
+        with pytest.raises(InvalidInput, match="workflow=5"):
+            await app.find(workflow=5)  # type: ignore[arg-type]  # the mistake under test
+        with pytest.raises(UsageError, match="takes a @workflow function"):
+            app.handle(5, "x")  # type: ignore[call-overload]  # as above
+
+
+def test_a_publisher_publishes() -> None:
+    with pytest.raises(UsageError, match="HttpPublisher"):
+        App("memory://", workflows=[], publisher="http://broker.example/events")  # type: ignore[arg-type]  # as above

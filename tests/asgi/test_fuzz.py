@@ -21,7 +21,7 @@ from asgi import serving
 from asgi.shop import BATCH, STRUCTURED, event
 from perdure_adapters.asgi.openapi import openapi
 
-_EXAMPLES = 40
+_EXAMPLES = 25
 
 
 def _calm(examples: int) -> settings:
@@ -34,14 +34,15 @@ def _calm(examples: int) -> settings:
     )
 
 
-@pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+@pytest.fixture(scope="module", params=["asyncio", "trio"])
+def port(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[int]:
     """Of a server that must say nothing."""
     place: Path = tmp_path_factory.mktemp("fuzz")
     with serving.listening() as one:
         number = one.getsockname()[1]
         url = f"sqlite:///{place}/perdure.db"
-        with serving.process("asgi.served:asgi", one, "-w", "0", PERDURE_URL=url, PYTHONWARNINGS="error") as server:
+        settings = {"backend": request.param, "PERDURE_URL": url, "PYTHONWARNINGS": "error"}
+        with serving.process("asgi.served:asgi", one, "-w", "0", **settings) as server:
             serving.ready(number)
             yield number
             serving.ready(number)

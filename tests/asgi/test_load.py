@@ -15,11 +15,11 @@ from asgi import serving
 from asgi.shop import STRUCTURED, event
 from asgi.wire import GONE, answer, connection, head
 
-_POSTS = 600
+_POSTS = 1000
 _BODY = 1_048_576 - 1024
 #: Bytes of memory over those before. That is 64 MiB of bodies, those that are being parsed, and what Hypercorn reads
-#: ahead: all of it together would be more than 600 MiB.
-_MOST = 450 * 1024 * 1024
+#: ahead: all of it together would be more than 1,000 MiB.
+_MOST = 600 * 1024 * 1024
 
 
 def _memory(pid: int, what: str) -> int:

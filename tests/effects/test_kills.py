@@ -21,7 +21,7 @@ from messaging.watching import until
 from perdure import App, WorkflowCancelled, WorkflowFailed
 from perdure.ports import Outcome, Unit
 
-#: Everything everywhere: every moment, and not only every third one; zombies under trio, too.
+#: Zombies under trio, too.
 _LONG = bool(os.environ.get("PERDURE_LONG"))
 _TESTS = Path(__file__).parents[1]
 #: So many moments there are not.
@@ -108,9 +108,6 @@ def counted(url: str) -> tuple[int, int, int, int]:
     return int(found[0]), int(found[1]), int(found[2]), int(found[3])
 
 
-pytestmark = pytest.mark.one_store
-
-
 @pytest.fixture
 def count_url(sql_url: str) -> str:
     rows.execute(
@@ -124,10 +121,9 @@ def count_url(sql_url: str) -> str:
 
 async def test_a_step_that_is_killed_anywhere_counts_once(count_url: str, anyio_backend_name: str) -> None:
     """Each process dies one moment later than the one before."""
-    stride = 1 if _LONG or (anyio_backend_name == "asyncio" and count_url.startswith("postgresql")) else 3
     deaths = 0
     async with working(count_url, anyio_backend_name) as workers:
-        for at in range(1, 20, stride):
+        for at in range(1, 20):
             code, said = await workers.run(at)
             n, own, completed, events = counted(count_url)
             assert n == own == completed == events
@@ -137,7 +133,7 @@ async def test_a_step_that_is_killed_anywhere_counts_once(count_url: str, anyio_
             deaths += 1
         else:
             assert await workers.run(NEVER) == (0, ["result 45"])
-    assert deaths >= 10 // stride
+    assert deaths >= 10
     assert counted(count_url) == (10, 10, 10, 10)
 
 

@@ -11,6 +11,7 @@ from effects.rows import insert, mark, rows
 from messaging.watching import happened, kinds
 from perdure import (
     App,
+    InstanceNotFound,
     Retry,
     UsageError,
     Workflow,
@@ -267,6 +268,38 @@ async def test_what_is_wrong_is_said_and_leaves_nothing(sql_url: str, name: str,
         assert "activity" in await (await app.start(opens_one_itself)).result(timeout=60)
     with pytest.raises(UsageError):
         session()
+
+
+async def test_what_the_app_would_write_beside_an_open_session(sql_url: str) -> None:
+    """It is another transaction; on SQLite it would wait for this one, which waits for it."""
+
+    @activity(retry=Retry(attempts=1))
+    async def writes_beside() -> list[str]:
+        said: list[str] = []
+        await app.publish("news", 0)
+        async with session() as db:
+            await insert(db, url_here(), "mine")
+            for beside in (
+                lambda: app.publish("news", 1),
+                lambda: app.start(listens.options(id="beside"), 1),
+                lambda: app.handle("nothing", "n").send("c", 1),
+                lambda: app.emit("t", 1, source="/test"),
+            ):
+                try:
+                    await beside()
+                except (UsageError, InstanceNotFound) as error:
+                    said.append(type(error).__name__)
+            assert (await app.find(workflow="nothing")).cursor is None  # reading is no matter
+        return said
+
+    @workflow
+    async def tries() -> list[str]:
+        return await writes_beside()
+
+    async with App(sql_url, workflows=[tries, listens]) as app:
+        said = await (await app.start(tries)).result(timeout=60)
+        assert said == (["UsageError"] * 4 if sql_url.startswith("sqlite") else ["InstanceNotFound"])
+        assert await rows(sql_url) == ["mine"]
 
 
 async def test_many_at_once_in_one_workflow_and_in_many(sql_url: str) -> None:

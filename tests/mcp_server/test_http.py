@@ -57,6 +57,9 @@ async def test_a_client_over_http_uses_all_tools(mode: Any) -> None:
             assert data_of(await client.call_tool(f"{name}_result", {"instance_id": id, "wait": 60})) == expected
             assert data_of(await client.call_tool(f"{name}_status", {"instance_id": id}))["status"] == "completed"
             assert "ended" in text_of(await client.call_tool(f"{name}_cancel", {"instance_id": id}))
+        id = data_of(await client.call_tool("naps_start", {"seconds": 3600.0}))["instance_id"]
+        data_of(await client.call_tool("naps_cancel", {"instance_id": id}))
+        assert "cancelled" in text_of(await client.call_tool("naps_result", {"instance_id": id, "wait": 60}))
         assert await watched(client, app, told) == {"result": "a desk: True, low, None"}
         assert await told.first(2) == ["pack", "approval"]
 

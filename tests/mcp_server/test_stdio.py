@@ -51,6 +51,9 @@ async def use(client: Client) -> None:
         assert data_of(await client.call_tool(f"{name}_status", {"instance_id": id}))["status"] == "completed"
         assert "ended" in text_of(await client.call_tool(f"{name}_cancel", {"instance_id": id}))
     assert data_of(await client.call_tool("add", {"a": 1, "b": 2})) == {"result": 3.0}
+    id = data_of(await client.call_tool("naps_start", {"seconds": 3600.0}))["instance_id"]
+    data_of(await client.call_tool("naps_cancel", {"instance_id": id}))
+    assert "cancelled" in text_of(await client.call_tool("naps_result", {"instance_id": id, "wait": 60}))
     data_of(await client.call_tool("naps_start", {"seconds": 0.5, "instance_id": "nap"}))
 
 

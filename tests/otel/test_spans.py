@@ -15,7 +15,7 @@ from opentelemetry.trace import StatusCode
 from hooks import tasks
 from messaging.watching import rests
 from otel.recording import Process, context_of
-from perdure import App, Retry, Workflow, WorkflowFailed, activity, receive, workflow
+from perdure import App, Retry, UsageError, Workflow, WorkflowFailed, activity, receive, workflow
 from perdure_adapters.otel import OpenTelemetryHooks
 from perdure_adapters.otel.contexts import derived
 
@@ -191,5 +191,7 @@ async def test_sampling_is_alike_everywhere() -> None:
     sampled = [derived(id, 1, 0.25).trace_flags.sampled for id in ids]
     assert 240 <= sum(sampled) <= 260
     assert [derived(id, 1, 0.25).trace_flags.sampled for id in ids] == sampled
-    with pytest.raises(ValueError, match="from 0 to 1"):
+    with pytest.raises(UsageError, match="from 0 to 1"):
         OpenTelemetryHooks(sample_ratio=2)
+    with pytest.raises(UsageError, match="tracer_provider"):
+        OpenTelemetryHooks(3)  # type: ignore[arg-type]  # the mistake under test

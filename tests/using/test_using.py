@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import anyio
+import asyncpg  # type: ignore[import-untyped]  # it has no types
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from effects.rows import execute, rows
+from effects.rows import execute, make, rows
 from faults.processes import until
 from perdure import App, Hooks, InstanceNotFound, InvalidInput, UnknownWorkflow, UsageError, workflow
 from using.connections import WAYS, blocking_connection, caller
-from using.workflows import ALL, collect, listen, quick, run
+from using.workflows import ALL, collect, listen, quick, run, where
 
 asyncio_only = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 ODD = "é😀'\"\\ %s $1 :x ?"
@@ -194,6 +196,29 @@ async def test_what_is_refused_leaves_nothing(own_url: str) -> None:
         await mine.commit()
         assert waiting(own_url) == 0
         assert await rows(own_url) == ["kept"]
+
+
+@asyncio_only
+async def test_who_may_insert_and_nothing_else(postgresql_url: str) -> None:
+    """As docs/how-to/start-in-your-transaction.md says of rights."""
+    make(postgresql_url)
+    where["url"] = postgresql_url
+    role = f"perdure_clerk_{uuid.uuid4().hex}"
+    async with App(postgresql_url, workflows=ALL) as app:
+        execute(postgresql_url, f"create role {role}")
+        try:
+            execute(postgresql_url, f"grant insert on perdure_letters, perdure_outbox to {role}")
+            connection = await asyncpg.connect(postgresql_url)
+            await connection.execute(f"set role {role}")
+            async with connection.transaction():
+                started, _ = await everything(app, connection, "by a clerk")
+            assert await started.result(timeout=60) == "by a clerk"
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.fetch("select * from perdure_letters")
+            await connection.close()
+        finally:
+            execute(postgresql_url, f"drop owned by {role}")
+            execute(postgresql_url, f"drop role {role}")
 
 
 @asyncio_only

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -13,8 +14,15 @@ import orjson
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: Columns that are never cut: other commands ask for what is in them.
+#: Columns that are never cut: other commands ask for what is in them. Where they take more than half of the line they
+#: take several lines.
 _WHOLE = ("id", "status")
+#: Those that are left out, in this order, where a line has no room for so many characters of each, and of the last.
+_SPARE, _LEAST, _LAST = ("attempts", "ended", "subject", "created", "due", "type"), 12, 24
+#: Characters between two columns.
+_GAP = 3
+#: All control characters but tab and newline.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 #: How statuses look.
 _STYLES = {
     "completed": "green",
@@ -38,7 +46,8 @@ def print_json(value: Any) -> None:
 def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table on a terminal, else a line of names and a line per row, separated by tabs.
 
-    A table keeps each row on one line: ids and statuses are whole, and the rest is cut where it does not fit.
+    A table has ids and statuses whole, and the rest is cut where it does not fit. Of what there is no room for at all,
+    a line on stderr says that it is missing.
     """
     if not sys.stdout.isatty():
         for row in (columns, *rows):
@@ -50,15 +59,44 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    widths = {
+        column: max(cell_len(column), *(cell_len(_seen(row[place])) for row in rows), 0)
+        for place, column in enumerate(columns)
+    }
+    shown = _with_room(widths, console.width)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for place, column in enumerate(columns):
-        whole = column in _WHOLE and max([cell_len(_seen(row[place])) for row in rows], default=0)
-        table.add_column(column, no_wrap=column != columns[-1], min_width=whole or None)
+    for column in shown:
+        if column in _WHOLE:
+            table.add_column(column, overflow="fold", min_width=min(widths[column], console.width // 2))
+        else:
+            table.add_column(column)
     for row in rows:
-        texts = [Text(_seen(cell), _STYLES.get(str(cell), "")) for cell in row]
-        texts[-1].no_wrap, texts[-1].overflow = True, "ellipsis"
-        table.add_row(*texts)
-    Console().print(table)
+        cells = [Text(_seen(cell), _STYLES.get(str(cell), "")) for cell in row]
+        for column, cell in zip(columns, cells, strict=True):
+            if column not in _WHOLE:
+                cell.no_wrap, cell.overflow = True, "ellipsis"
+        table.add_row(*(cell for column, cell in zip(columns, cells, strict=True) if column in shown))
+    console.print(table)
+    missing = [column for column in columns if column not in shown]
+    if missing:
+        click.echo(f"no room for {', '.join(missing)}: widen the terminal, or take --json", err=True)
+
+
+def _with_room(widths: Mapping[str, int], line: int) -> list[str]:
+    """The columns that a table on so wide a terminal has."""
+    shown = list(widths)
+
+    def needed() -> int:
+        least = (line // 2 if one in _WHOLE else _LAST if one == shown[-1] else _LEAST for one in shown)
+        return sum(map(min, least, map(widths.__getitem__, shown))) + _GAP * len(shown)
+
+    for spare in _SPARE:
+        if needed() <= line:
+            break
+        if spare in shown:
+            shown.remove(spare)
+    return shown
 
 
 def print_line(row: Sequence[Any]) -> None:
@@ -107,10 +145,17 @@ def _field(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat(timespec="microseconds")
     text = "" if value is None else str(value)
-    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    for character, written in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
+        text = text.replace(character, written)
+    return printable(text)
 
 
 def _seen(value: Any) -> str:
     if isinstance(value, datetime):
         return value.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    return "" if value is None else str(value)
+    return "" if value is None else printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Without characters that would tell the terminal something: words of others may be in it."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

@@ -22,6 +22,7 @@ from perdure_adapters.cli.history import history
 from perdure_adapters.cli.list import list_
 from perdure_adapters.cli.migrate import migrate
 from perdure_adapters.cli.outbox import outbox
+from perdure_adapters.cli.output import printable
 from perdure_adapters.cli.publish import publish
 from perdure_adapters.cli.purge import purge
 from perdure_adapters.cli.retry import retry
@@ -136,4 +137,4 @@ def _interrupted() -> int:
 
 
 def _complain(message: str) -> None:
-    click.echo(f"perdure: {' '.join(message.split())}", err=True)
+    click.echo(f"perdure: {printable(' '.join(message.split()))}", err=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from perdure_adapters.cli.backend import run_async
-from perdure_adapters.cli.output import json_option, print_json, quietly
+from perdure_adapters.cli.output import json_option, print_json, printable, quietly
 from perdure_adapters.cli.target import Client, target_argument
 
 if TYPE_CHECKING:
@@ -68,6 +68,6 @@ def why(app: App, id: str, as_json: bool) -> None:
     if as_json:
         print_json(_fields(found))
     elif sys.stdout.isatty():
-        click.secho(found.sentence, fg=None if found.problem is None else "yellow")
+        click.secho(printable(found.sentence), fg=None if found.problem is None else "yellow")
     else:
-        click.echo(found.sentence)
+        click.echo(printable(found.sentence))

@@ -9,6 +9,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
+from perdure import UsageError
 from perdure.hooks import (
     About,
     ActivityEnded,
@@ -49,8 +50,14 @@ class OpenTelemetryHooks(Hooks):
         *,
         sample_ratio: float = 1.0,
     ) -> None:
-        if not 0 <= sample_ratio <= 1:
-            raise ValueError(f"sample_ratio={sample_ratio!r}: give a number from 0 to 1")
+        if not isinstance(sample_ratio, int | float) or not 0 <= sample_ratio <= 1:
+            raise UsageError(f"OpenTelemetryHooks(sample_ratio={sample_ratio!r}): give a number from 0 to 1")
+        for name, given, method in (
+            ("tracer_provider", tracer_provider, "get_tracer"),
+            ("meter_provider", meter_provider, "get_meter"),
+        ):
+            if given is not None and not hasattr(given, method):
+                raise UsageError(f"OpenTelemetryHooks({name}={given!r}): give OpenTelemetry's, or leave it out")
         self._spans = Spans(trace.get_tracer("perdure", tracer_provider=tracer_provider), sample_ratio)
         self._metrics = Metrics(metrics.get_meter("perdure", meter_provider=meter_provider))
 

@@ -14,24 +14,23 @@ from perdure_adapters.postgresql.errors import state
 from perdure_adapters.postgresql.mailing import lock, send
 from perdure_adapters.postgresql.transaction import PostgreSQLTransaction
 
-# The notification is heard when the caller has committed. (JSON goes as text, whatever codecs his connection has.)
+# The notification is heard when the caller has committed. (JSON goes as text, whatever codecs his connection has.
+# Nothing is returned, as who may insert need not be allowed to read.)
 _WRITE = """
 with written as (
   insert into perdure_letters (service, "partition", kind, key, body, at)
   values (cast(:service as text), cast(:partition as integer), cast(:kind as text), cast(:key as text),
     cast(cast(:body as text) as json), clock_timestamp())
-  returning "partition"
 )
-select pg_notify(cast(:told as text), 'letter ' || "partition") from written
+select pg_notify(cast(:told as text), 'letter ' || cast(:partition as integer))
 """
 _EMIT = """
 with emitted as (
   insert into perdure_outbox (service, id, lane, "partition", status, data, attempts, due_at, created_at)
   values (cast(:service as text), cast(:id as text), cast(:lane as text), cast(:partition as integer), 'pending',
     cast(cast(:data as text) as json), 0, 0, clock_timestamp())
-  returning "partition"
 )
-select pg_notify(cast(:told as text), 'emitted ' || "partition") from emitted
+select pg_notify(cast(:told as text), 'emitted ' || cast(:partition as integer))
 """
 _NO_TABLE = "42P01"
 

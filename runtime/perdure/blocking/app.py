@@ -225,7 +225,7 @@ class SyncApp:
     def find(
         self,
         *,
-        workflow: str | None = None,
+        workflow: Workflow[..., Any] | str | None = None,
         status: Status | None = None,
         input: Mapping[str, object] | None = None,
         limit: int = 50,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
@@ -13,6 +14,8 @@ from perdure.codec.misfit import described
 from perdure.durations import to_datetime
 from perdure.errors import InvalidInput
 from perdure.mail.envelopes import MAX_METADATA, check_type, payload
+
+_NAME = re.compile("[a-z0-9]+")
 
 
 class CloudEventLike(Protocol):
@@ -41,6 +44,8 @@ def parse(event: CloudEventLike | Mapping[str, Any], *, now: int, max_payload: i
         fields["time"] = when.isoformat()
     fields["time"] = _checked_time(fields["time"])
     if "data_base64" in fields:
+        if fields.get("data") is not None:
+            raise InvalidInput("a CloudEvent has data or data_base64, not both; leave one of them out")
         try:
             raw = base64.b64decode(fields.pop("data_base64"), validate=True)
         except (ValueError, TypeError) as error:
@@ -48,7 +53,9 @@ def parse(event: CloudEventLike | Mapping[str, Any], *, now: int, max_payload: i
         fields["data"] = raw
     text = payload(fields.pop("data", None), f"the data of event {fields['id']!r}", max_payload)
     for name, value in fields.items():
-        if not isinstance(name, str) or (value is not None and not isinstance(value, str | int | bool)):
+        if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+            raise InvalidInput(f"{name!r} is no name of a CloudEvent's attribute: those are of a-z and 0-9; rename it")
+        if value is not None and not isinstance(value, str | int | bool):
             raise InvalidInput(f"the attribute {name!r} of a CloudEvent is text, a number or a bool, not {value!r}")
         if isinstance(value, str) and "\0" in value:
             raise InvalidInput(f"the attribute {name!r} of a CloudEvent holds a NUL character; leave it out")

@@ -51,6 +51,11 @@ class Running(Protocol):
         """Raises UsageError where there is none."""
         ...
 
+    @property
+    def alone(self) -> bool:
+        """Whether its transaction keeps everybody else from writing."""
+        ...
+
 
 class Outgoing(Protocol):
     """All raise InvalidInput for what cannot be stored."""
