@@ -12,7 +12,7 @@ from benchmarks.report import Figure, folder, show
 from benchmarks.workflows import waits
 from perdure import App
 
-ACTORS = 20_000
+ACTORS = 100_000
 
 
 def resident() -> int:

@@ -86,3 +86,21 @@ async def test_no_time_at_all_is_enough_for_what_is_there(url: str, kind: str) -
         other = await app.start(waits, kind, 0)
         await other.send("go", None)
         assert await other.result(timeout=60) == ("event" if kind == "event" else "too late")
+
+
+@workflow
+async def stands_in_line(timeout: float | None) -> str:
+    await subscribe("line", mode="competing")
+    try:
+        return (await receive("line", str, timeout=timeout)).data
+    except TimeoutError:
+        return "too late"
+
+
+async def test_a_long_line_at_an_empty_queue_keeps_nobody_from_giving_up(url: str) -> None:
+    """There are more than are asked for at once."""
+    async with App(url, workflows=[stands_in_line]) as app:
+        for number in range(250):
+            await app.start(stands_in_line.options(id=f"patient {number}"), None)
+        handles = [await app.start(stands_in_line, timeout) for timeout in (0.0, 0.5, 0.0, 0.5)]
+        assert [await handle.result(timeout=60) for handle in handles] == ["too late"] * 4

@@ -127,15 +127,16 @@ class Queues:
 
     async def _assign(self, channel: str) -> None:
         epochs = self._epochs()
+        wanted = self._wanted.get(channel, {})
         takers: list[Taker] = []
-        for instance_id, (partition, count) in self._wanted.get(channel, {}).items():
-            epoch = epochs.get(partition)
-            if epoch is not None and self._drained(partition) == epoch:  # what it was given before comes first
-                takers += [Taker(instance_id, partition, epoch)] * count
+        for instance_id, (partition, count) in wanted.items():
+            if self._caught_up(partition, epochs):  # what it was given before comes first
+                takers += [Taker(instance_id, partition, epochs[partition])] * count
             if len(takers) >= _BATCH:
                 break
         if not takers:
             return
+        asking = [one for one in self._unasked.get(channel, ()) if self._caught_up(wanted[one][0], epochs)]
         with self._looking() as gone:
             given = await self._store.assign(channel, takers[:_BATCH])
         for request in given:
@@ -145,8 +146,12 @@ class Queues:
             self._given(request)
         if len(given) == len(takers[:_BATCH]):  # there may be more, and more who want some
             self._poke(channel)
-        else:
-            self._asked(channel, [taker.instance_id for taker in takers])
+        else:  # it is empty, for everybody
+            self._asked(channel, asking)
+
+    def _caught_up(self, partition: int, epochs: Mapping[int, int]) -> bool:
+        epoch = epochs.get(partition)
+        return epoch is not None and self._drained(partition) == epoch
 
     def _asked(self, channel: str, instances: Iterable[str]) -> None:
         unasked = self._unasked.get(channel)
