@@ -33,6 +33,16 @@ class Spot(NamedTuple, Generic[T]):
     x: T
 
 
+@dataclass
+class Table(Generic[T, U]):
+    rows: dict[T, U]
+
+
+@dataclass
+class Mixed(Generic[T]):
+    what: T | bytes
+
+
 class Unknown:
     pass
 
@@ -50,6 +60,12 @@ class Vague:
         (Pair([date(2026, 1, 2)], {"a": Box(b"\0")}), Pair[date, dict[str, Box[bytes]]]),
         (Pair([], None), Pair[int, str]),
         (Spot({1, 2}), Spot[set[int]]),
+        (Table({"a": 2}), Table[str, int]),
+        (Table({3: Decimal(2)}), Table[int, Decimal]),
+        (Table({date(2026, 1, 2): Box(1)}), Table[date, Box[int]]),
+        (Table({(1, 2): "a"}), Table[tuple[int, int], str]),
+        (Table({}), Table[str, int]),
+        ({Spot(1): 2}, dict[Spot[int], int]),
         ({date(2026, 1, 2): [Box((1, "a"))]}, dict[date, list[Box[tuple[int, str]]]]),
         ([frozenset((Decimal(1),))], list[frozenset[Decimal]]),
     ],
@@ -67,6 +83,7 @@ def test_who_knows_the_type_reads_it(value: object, form: Any) -> None:
         ({2: Box(float("inf"))}, "at [2].item: expected a finite float"),
         ({1: 1, "a": 2}, "expected str as a key"),
         (Box, "type cannot be stored"),
+        (Mixed("a"), "needs to know what its type variable stands for"),
     ],
 )
 def test_what_cannot_be_kept_is_named_with_its_place(value: object, said: str) -> None:

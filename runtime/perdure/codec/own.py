@@ -36,7 +36,7 @@ class Own(Shape):
             return sorted(self._items(value), key=repr)
         try:
             if cls is dict:
-                return self._mapping(value)
+                return OwnKeys(self).dump(value)
             shape = codec_for(_form(cls), _PLACE).shape
         except UsageError as error:
             reason, _, advice = str(error).removeprefix(_PLACE).lstrip(":, ").rpartition("; ")
@@ -58,18 +58,37 @@ class Own(Shape):
             raise misfit.at(f"[{len(data)}]") from None
         return data
 
-    def _mapping(self, value: dict[Any, Any]) -> Any:
+
+class OwnKeys(Shape):
+    """A dict, whose keys are of one class. `item`: the shape of what they are for."""
+
+    name = "dict"
+    kinds = ALL_KINDS
+    types = (dict,)
+
+    def __init__(self, item: Shape) -> None:
+        self._item = item
+
+    def dump(self, value: Any) -> Any:
+        if type(value) is not dict:
+            raise Misfit.of("dict", value)
         plain: dict[Any, Any] = {}
         for key, item in value.items():
             try:
-                plain[key] = self.dump(item)
+                plain[key] = self._item.dump(item)
             except Misfit as misfit:
                 raise misfit.at(key_step(key)) from None
         kinds = {type(key) for key in value}
         if len(kinds) != 1:
             return JSON.dump(plain)  # its keys have to be str then
-        form: Any = dict[kinds.pop(), Any]  # type: ignore[misc]  # known at run time only
+        form: Any = dict[_form(kinds.pop()), Any]  # type: ignore[misc]  # known at run time only
         return codec_for(form, _PLACE).shape.dump(plain)
+
+    def load(self, data: Any) -> Any:
+        return data
+
+    def schema(self, document: Document) -> Schema:
+        return {}
 
 
 def _form(cls: Any) -> Any:
@@ -82,4 +101,4 @@ def _form(cls: Any) -> Any:
         return cls
 
 
-register(Own, Own())
+register(Own, Own(), OwnKeys)

@@ -45,7 +45,7 @@ class Shape(ABC):
     """Whether it is what JSON itself calls such data: in a union it goes untagged before others."""
 
     anything: bool = False
-    """Whether it takes what any other takes: a union with it is it alone."""
+    """Whether it takes what any other takes: an optional one is it alone, and other unions cannot be told apart."""
 
     keys: frozenset[str] | None = None
     """The names in the JSON object, when it is always an object with no other names."""

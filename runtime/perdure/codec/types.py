@@ -6,6 +6,7 @@ import collections.abc
 import contextlib
 import types
 import typing
+from collections.abc import Callable
 from enum import Enum, Flag
 from typing import Any, TypeVar
 
@@ -73,11 +74,13 @@ _INSTEAD: dict[Any, str] = {
 
 S = TypeVar("S", bound=Shape)
 _shapes: dict[Any, Shape] = {}
+_keyed: dict[Shape, Callable[[Shape], Shape]] = {}
 
 
-def register(hint: Any, shape: Shape) -> None:
-    """That the values of `hint` have this shape."""
+def register(hint: Any, shape: Shape, keyed: Callable[[Shape], Shape]) -> None:
+    """That the values of `hint` have this shape; `keyed` makes that of dicts with such keys, of their items' one."""
     _shapes[hint] = shape
+    _keyed[shape] = keyed
 
 
 class Alias(Shape):
@@ -151,8 +154,8 @@ class Builder:
             item = args[0] if args else Any
             return self._union(hint, (types.GenericAlias(set, (item,)), types.GenericAlias(frozenset, (item,))))
         if origin in _MAPPINGS:
-            key, item = args or (str, Any)
-            return mapping(self._build(key), self._build(item))
+            key, item = map(self._build, args or (str, Any))
+            return _keyed[key](item) if key in _keyed else mapping(key, item)
         if origin is tuple:
             return self._tuple(hint, args)
         if not isinstance(origin, type):
@@ -197,7 +200,9 @@ class Builder:
         members = [self._build(arg) for arg in args]
         anything = next((member for member in members if member.anything), None)
         if anything is not None:
-            return anything
+            if all(member is anything or member is NONE for member in members):
+                return anything
+            raise self.refused(hint, "needs to know what its type variable stands for", "send a class without one")
         if JSON in members:
             if all(member is JSON or isinstance(member, Primitive) for member in members):
                 return JSON
