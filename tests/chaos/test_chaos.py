@@ -48,8 +48,7 @@ async def test_another_worker_takes_over(durable_url: str, place: Path) -> None:
     """How soon is for `just chaos` to tell: a lease as short as there would be lost by a pause of the machine."""
     measured = await failover.measure(durable_url, place, lease=8)
     print(measured)
-    assert measured.first <= measured.last
-    assert measured.handed_over <= measured.all_handed_over
+    assert measured.handed_over < measured.first, "what is handed over does not wait for the end of a lease"
     assert measured.cancel_p50 < 2
 
 
