@@ -23,7 +23,7 @@ from perdure.cloudevents.intake import Intake
 from perdure.cloudevents.publishing import Publisher
 from perdure.codec import MAX_PAYLOAD
 from perdure.definitions.ambient import open_apps
-from perdure.definitions.retry import Retry
+from perdure.definitions.retry import Retry, checked_retry
 from perdure.definitions.workflow import Workflow, check_id
 from perdure.durations import Seconds, microseconds, seconds
 from perdure.errors import (
@@ -101,7 +101,7 @@ class App(Client):
             service=self._service,
             lease=lease_seconds(lease),
             drain=seconds(drain, "drain"),
-            retry=retry if retry is not None else Retry(),
+            retry=checked_retry(retry) or Retry(),
             max_activities=count("max_activities", max_activities, 1_000_000),
             max_payload=self._max_payload,
             max_resident=count("max_resident", max_resident, 10**9),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -42,15 +43,28 @@ def new_incarnation(instance_id: str) -> str:
 
 
 @contextmanager
-def replaced(
-    bits: Callable[[int], int], time: Callable[[], int], incarnation: Callable[[str], int] | None = None
-) -> Generator[None]:
-    """For simulations: everything above comes from these, in the whole process. `incarnation`: that of an instance."""
-    global _bits, _time, _incarnation
-    before = _bits, _time, _incarnation
-    _bits, _time = bits, time
-    _incarnation = incarnation or _incarnation
+def settled() -> Generator[None]:
+    """For tests: an instance's incarnation, and so its own chance, comes from its id alone, in the whole process."""
+    global _incarnation
+    before = _incarnation
+    _incarnation = _of_its_id
     try:
         yield
     finally:
-        _bits, _time, _incarnation = before
+        _incarnation = before
+
+
+def _of_its_id(instance_id: str) -> int:
+    return int.from_bytes(hashlib.sha256(instance_id.encode()).digest()[:16])
+
+
+@contextmanager
+def replaced(bits: Callable[[int], int], time: Callable[[], int]) -> Generator[None]:
+    """For simulations: everything above comes from these, in the whole process."""
+    global _bits, _time
+    before = _bits, _time
+    _bits, _time = bits, time
+    try:
+        yield
+    finally:
+        _bits, _time = before

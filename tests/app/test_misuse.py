@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import gc
 import warnings
+from typing import Any
 
 import pytest
 
-from perdure import App, InvalidInput, UsageError, activity, gather, race, receive, sleep, spawn, workflow
+from perdure import (
+    App,
+    InvalidInput,
+    UsageError,
+    WorkflowFailed,
+    activity,
+    gather,
+    race,
+    receive,
+    sleep,
+    spawn,
+    workflow,
+)
 
 ran: list[int] = []
 
@@ -102,3 +115,26 @@ async def test_a_workflow_or_its_name_is_what_find_and_handle_take(url: str) -> 
 def test_a_publisher_publishes() -> None:
     with pytest.raises(UsageError, match="HttpPublisher"):
         App("memory://", workflows=[], publisher="http://broker.example/events")  # type: ignore[arg-type]  # as above
+
+
+@workflow
+async def forgets_the_star(how: str) -> None:
+    wrong: Any = {"gather": [notes(1), notes(2)], "race": 5, "none": None}[how]
+    if how == "race":
+        await race(a=notes(1), b=wrong)
+    else:
+        await gather(notes(1), wrong)
+
+
+@pytest.mark.parametrize("how", ["gather", "race", "none"])
+@pytest.mark.filterwarnings("ignore:.*never awaited")
+async def test_what_cannot_be_awaited_is_an_error_at_once(how: str) -> None:
+    async with App("memory://", workflows=[forgets_the_star]) as app:
+        with pytest.raises(WorkflowFailed) as failed:
+            await (await app.start(forgets_the_star, how)).result(timeout=60)
+        assert isinstance(failed.value.error, UsageError) and "gather(*calls)" in str(failed.value.error)
+
+
+def test_a_retry_is_a_retry() -> None:
+    with pytest.raises(UsageError, match="give a Retry"):
+        App("memory://", workflows=[], retry=3)  # type: ignore[arg-type]  # as above

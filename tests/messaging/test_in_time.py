@@ -8,27 +8,27 @@ import anyio
 import pytest
 
 from messaging.watching import happened, rests
-from perdure import App, receive, subscribe, wait_event, workflow
+from perdure import App, receive, subscribe, timeout, wait_event, workflow
 from perdure.checks import store_type
 
 KINDS = ("direct", "broadcast", "competing", "event")
 
 
-async def _waits(kind: str, timeout: float) -> str:
+async def _waits(kind: str, patience: float) -> str:
     try:
         if kind == "event":
-            return str((await wait_event("paid", match={"order": 7}, timeout=timeout)).data["what"])
-        return (await receive(kind, str, timeout=timeout)).data
+            return str((await wait_event("paid", match={"order": 7}, timeout=patience)).data["what"])
+        return (await receive(kind, str, timeout=patience)).data
     except TimeoutError:
         return "too late"
 
 
 @workflow
-async def waits(kind: str, timeout: float) -> str:
+async def waits(kind: str, patience: float) -> str:
     if kind in ("broadcast", "competing"):
         await subscribe(kind, mode="competing" if kind == "competing" else "broadcast")
     await receive("go")
-    return await _waits(kind, timeout)
+    return await _waits(kind, patience)
 
 
 async def sent(app: App, kind: str) -> None:
@@ -89,10 +89,10 @@ async def test_no_time_at_all_is_enough_for_what_is_there(url: str, kind: str) -
 
 
 @workflow
-async def stands_in_line(timeout: float | None) -> str:
+async def stands_in_line(patience: float | None) -> str:
     await subscribe("line", mode="competing")
     try:
-        return (await receive("line", str, timeout=timeout)).data
+        return (await receive("line", str, timeout=patience)).data
     except TimeoutError:
         return "too late"
 
@@ -102,5 +102,60 @@ async def test_a_long_line_at_an_empty_queue_keeps_nobody_from_giving_up(url: st
     async with App(url, workflows=[stands_in_line]) as app:
         for number in range(250):
             await app.start(stands_in_line.options(id=f"patient {number}"), None)
-        handles = [await app.start(stands_in_line, timeout) for timeout in (0.0, 0.5, 0.0, 0.5)]
+        handles = [await app.start(stands_in_line, patience) for patience in (0.0, 0.5, 0.0, 0.5)]
         assert [await handle.result(timeout=60) for handle in handles] == ["too late"] * 4
+
+
+@workflow
+async def takes_what_it_can() -> int:
+    await subscribe("flood", mode="competing")
+    count = 0
+    try:
+        async with timeout(1):
+            while True:
+                await receive("flood", int)
+                count += 1
+    except TimeoutError:
+        return count
+
+
+async def test_a_queue_that_is_never_empty_keeps_nobody_from_ending(url: str) -> None:
+    async with App(url, workflows=[takes_what_it_can]) as app:
+        handle = await app.start(takes_what_it_can)
+
+        async def floods() -> None:
+            for number in range(1_000_000):
+                await app.publish("flood", number)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(8):
+                group.start_soon(floods)
+            assert await handle.result(timeout=60) >= 0
+            group.cancel_scope.cancel()
+
+
+@workflow
+async def hears_what_it_can() -> int:
+    count = 0
+    try:
+        async with timeout(1):
+            while True:
+                await wait_event("paid", match={"order": 7})
+                count += 1
+    except TimeoutError:
+        return count
+
+
+async def test_events_without_an_end_keep_nobody_from_ending(url: str) -> None:
+    async with App(url, workflows=[hears_what_it_can]) as app:
+        handle = await app.start(hears_what_it_can)
+
+        async def floods(who: int) -> None:
+            for number in range(1_000_000):
+                await app.deliver({"id": str(number), "source": f"/bank/{who}", "type": "paid", "data": {"order": 7}})
+
+        async with anyio.create_task_group() as group:
+            for who in range(8):
+                group.start_soon(floods, who)
+            assert await handle.result(timeout=60) >= 0
+            group.cancel_scope.cancel()

@@ -64,7 +64,7 @@ def play(seed: int, faults: Sequence[Fault], scene: Scene | None = None) -> Worl
         if one.cancel is not None:
             await anyio.sleep(one.cancel)
             accepted[one.id] = await errands.cancel(world, one.id)
-        ends[one.id] = await end(world, instance)
+        ends[one.id], _ = await end(world, instance)
 
     async def scenario(world: World) -> None:
         for id, told in scene.servers.items():

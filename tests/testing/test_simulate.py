@@ -6,6 +6,7 @@ import pytest
 
 from perdure import (
     UsageError,
+    WorkflowFailed,
     activity,
     activity_info,
     gather,
@@ -18,7 +19,7 @@ from perdure import (
     uuid4,
     workflow,
 )
-from perdure.testing import fake, simulate
+from perdure.testing import crash_everywhere, fake, simulate
 
 paid: dict[str, int] = {}
 careless: list[int] = []
@@ -133,3 +134,21 @@ def test_only_workflows_are_simulated() -> None:
 
 def test_children_are_each_somebody_else_and_the_same_in_every_world() -> None:
     simulate(listens_to_its_children, seeds=20)
+
+
+@workflow
+async def fails() -> None:
+    raise LookupError("always")
+
+
+def test_the_end_is_the_callers() -> None:
+    with fake(pay, returns=5):
+        total, parcel, _ = simulate(order, 5, seeds=2) or (0, "", "")
+    assert (total, parcel) == (5, "parcel 1")
+    with pytest.raises(WorkflowFailed, match="LookupError"):
+        simulate(fails, seeds=2)
+
+
+async def test_children_are_the_same_in_every_run_that_crashes() -> None:
+    first, second = await crash_everywhere(listens_to_its_children)
+    assert first != second

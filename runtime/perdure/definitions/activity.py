@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, ParamSpec, Protocol, Self, TypeVar, o
 from perdure.definitions.ambient import stand_ins
 from perdure.definitions.calls import ActivityCall
 from perdure.definitions.compensation import RESULT, takes_result
-from perdure.definitions.retry import Retry
+from perdure.definitions.retry import Retry, checked_retry
 from perdure.definitions.schema import Schema, check_function, check_name
 from perdure.durations import Seconds, seconds
 from perdure.errors import UsageError
@@ -42,7 +42,7 @@ class Activity(Generic[P, R]):
         check_name(name if name is not None else own_name, "activity")
         self._fn = fn
         self._name = name if name is not None else own_name
-        self.retry = _checked_retry(retry)
+        self.retry = checked_retry(retry)
         self.timeout = _checked_timeout(timeout)
         self.transactional = transactional
         self.undo: Activity[..., None] | None = None
@@ -76,7 +76,7 @@ class Activity(Generic[P, R]):
         """The same activity with another retry policy or timeout (None keeps what it has)."""
         other = copy.copy(self)
         if retry is not None:
-            other.retry = _checked_retry(retry)
+            other.retry = checked_retry(retry)
         if timeout is not None:
             other.timeout = _checked_timeout(timeout)
         return other
@@ -154,12 +154,6 @@ def activity(
         return kind(fn, name=name, retry=retry, timeout=timeout, transactional=transactional)
 
     return decorate if fn is None else decorate(fn)
-
-
-def _checked_retry(retry: Retry | None) -> Retry | None:
-    if retry is not None and not isinstance(retry, Retry):
-        raise UsageError(f"retry={retry!r}: give a Retry(...)")
-    return retry
 
 
 def _checked_timeout(timeout: Seconds | None) -> float | None:

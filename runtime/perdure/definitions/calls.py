@@ -23,7 +23,7 @@ class ActivityCall(Coroutine[None, None, R]):
     of one that is never awaited (RuntimeWarning).
     """
 
-    __slots__ = ("activity", "args", "awaited", "kwargs", "steps")
+    __slots__ = ("activity", "args", "awaited", "caller", "kwargs", "steps")
 
     def __init__(self, activity: Activity[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.activity = activity
@@ -31,6 +31,7 @@ class ActivityCall(Coroutine[None, None, R]):
         self.kwargs = kwargs
         self.steps: Generator[Any, None, R] | None = None
         self.awaited = False
+        self.caller = id(current())  # a reference would keep it alive
 
     def __await__(self) -> Generator[Any, None, R]:
         self.awaited = True
@@ -68,6 +69,6 @@ class ActivityCall(Coroutine[None, None, R]):
         if self.awaited:
             return
         machine = current()
-        if machine is not None and machine.current is not None:  # else its instance is put away
+        if machine is not None and id(machine) == self.caller and machine.current is not None:  # else it is put away
             message = f"{self.activity!r} was called, but never awaited, so it did not run; put `await` before the call"
             warnings.warn(message, RuntimeWarning, stacklevel=2, source=self)

@@ -62,3 +62,10 @@ class Retry:
         except OverflowError:
             wait = longest if wait else 0.0
         return wait * (1 + self.jitter * (2 * luck - 1))
+
+
+def checked_retry(retry: Retry | None) -> Retry | None:
+    """Raises UsageError for what is none."""
+    if retry is not None and not isinstance(retry, Retry):
+        raise UsageError(f"retry={retry!r}: give a Retry(...)")
+    return retry

@@ -97,9 +97,11 @@ class RunActivity(Command):
 
 
 class StartTimer(Command):
-    """Answer at `due` (microseconds since 1970 UTC). With a scope, the answer cancels the scope."""
+    """Answer at `due` (microseconds since 1970 UTC). With a scope, the answer cancels the scope. `last_look`: what the
+    worker waits for before it lets it fire.
+    """
 
-    __slots__ = ("due", "scope")
+    __slots__ = ("due", "last_look", "scope")
 
     kind = "timer"
 
@@ -107,6 +109,7 @@ class StartTimer(Command):
         super().__init__(name)
         self.due = due
         self.scope = scope
+        self.last_look: Any = None
 
 
 class RecordPatch(Command):

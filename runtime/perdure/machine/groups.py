@@ -38,8 +38,9 @@ class Group:
 
     def spawn(self, awaitable: Awaitable[Any], scope: Scope | None = None) -> Task:
         """Start a task, under a scope of its own within the group's when one is given."""
+        task = self.machine.start(awaitable, scope or self.scope, self._ended)
         self.left += 1
-        return self.machine.start(awaitable, scope or self.scope, self._ended)
+        return task
 
     def _ended(self, task: Task) -> None:
         self.left -= 1

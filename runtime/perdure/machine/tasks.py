@@ -170,6 +170,11 @@ def _drivable(awaitable: Awaitable[Any]) -> Generator[Any, None, Any] | Coroutin
     """Something with send, throw and close."""
     if isinstance(awaitable, Coroutine) and hasattr(awaitable, "cr_frame"):
         return awaitable
+    if not hasattr(awaitable, "__await__"):
+        raise UsageError(
+            f"{type(awaitable).__name__} is nothing that can be awaited; give calls of activities, workflows and "
+            "perdure's operations, a list of them as in gather(*calls)"
+        )
     iterator = awaitable.__await__()
     if isinstance(iterator, Generator):
         return iterator

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from perdure.definitions.workflow import Workflow
 from perdure.errors import StoreUnavailable, WorkflowCancelled, WorkflowFailed
-from perdure.identity import replaced, time_of_day
+from perdure.identity import replaced, settled, time_of_day
 from perdure.ports import Outcome, Unit
 from perdure.testing.jumping import JumpingClock
 from perdure.testing.memory import Database, MemoryStore
@@ -99,18 +99,19 @@ async def crash_everywhere(workflow: Workflow[P, R], /, *args: P.args, **kwargs:
     assert known.id is not None  # just given
 
     async def play(store: MemoryStore, clock: JumpingClock, crash: anyio.Event | None) -> tuple[_End, Any]:
-        async with stage(known, store, clock, crash) as app:
-            assert known.id is not None
-            if known.id not in store.database.instances:
-                with replaced(Random(0).getrandbits, lambda: start):
-                    handle = await app.start(known, *args, **kwargs)
-            else:
-                handle = app.handle(known, known.id)
-            try:
-                value = await handle.result()
-            except (WorkflowFailed, WorkflowCancelled) as error:
-                return _End(None, f"{type(error.__cause__ or error).__name__}: {error.__cause__ or error}"), error
-            return _End(value, None), value
+        with settled():
+            async with stage(known, store, clock, crash) as app:
+                assert known.id is not None
+                if known.id not in store.database.instances:
+                    with replaced(Random(0).getrandbits, lambda: start):
+                        handle = await app.start(known, *args, **kwargs)
+                else:
+                    handle = app.handle(known, known.id)
+                try:
+                    value = await handle.result()
+                except (WorkflowFailed, WorkflowCancelled) as error:
+                    return _End(None, f"{type(error.__cause__ or error).__name__}: {error.__cause__ or error}"), error
+                return _End(value, None), value
         raise AssertionError("unreachable")  # the block returns or raises
 
     expected, outcome = await play(MemoryStore("memory://", "default"), JumpingClock(start), None)

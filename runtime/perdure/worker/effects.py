@@ -111,22 +111,30 @@ class Effects:
             actor.alarm = self._timers.add(at, actor.id)
 
     def due_timers(self, actor: Actor) -> list[Event]:
-        """The firings of timers whose time has come, the earliest first: none, while it may not have been looked for
-        what came in time.
+        """The firings of timers whose time has come, the earliest first; not of those before which somebody has yet to
+        look for what came in time.
         """
         now = self._clock.now()
         due = [one for one in actor.machine.commands.values() if isinstance(one, StartTimer) and one.due <= now]
-        if due and self._early(actor):
+        ready = [timer for timer in due if self._looked(actor, timer)]
+        if len(ready) < len(due):
             self._look(actor, now + _AGAIN)
-            return []
-        due.sort(key=lambda timer: timer.due)
-        return [TimerFired(timer.id, timer.name) for timer in due]
+        ready.sort(key=lambda timer: timer.due)
+        return [TimerFired(timer.id, timer.name) for timer in ready]
 
-    def _early(self, actor: Actor) -> bool:
-        """Whether there may be something for it that was there before its deadline."""
-        if self._inbox.behind(actor.partition, actor.epoch) or actor.looking or self._queues.unasked(actor):
-            return True
-        return any(isinstance(one, WaitEvent) and not one.looked for one in actor.todo or ())
+    def _looked(self, actor: Actor, timer: StartTimer) -> bool:
+        """Whether the inbox of who came here, the queues it waits for and the events that came early have been looked
+        through since its time came.
+        """
+        if self._inbox.behind(actor.partition, actor.epoch):
+            return False
+        if actor.todo is not None:  # of some of this nobody knows yet
+            unknown = any(isinstance(one, WaitEvent) and not one.looked for one in actor.todo)
+            return not (unknown or self._queues.concern(actor))
+        if timer.last_look is None:
+            timer.last_look = self._lookout.added if actor.looking else 0, self._queues.last_look(actor)
+        waits, queues = timer.last_look
+        return self._lookout.finished >= waits and self._queues.looked(actor, queues)
 
     def fall_due(self, actor: Actor) -> None:
         """Look at everything of the actor whose time has come.

@@ -48,10 +48,13 @@ class Lookout:
         self._waiting: list[tuple[Actor, WaitEvent]] = []
         self._known: set[tuple[str, str]] = set()
         self._wake = Signal()
+        #: How many waits were given to it, and how many of them it is through with, in that order.
+        self.added = self.finished = 0
         self.busy = False
 
     def add(self, actor: Actor, command: WaitEvent) -> None:
         """A wait that is committed."""
+        self.added += 1
         actor.looking = self.busy = True
         self._waiting.append((actor, command))
         self._wake.set()
@@ -59,8 +62,9 @@ class Lookout:
     async def run(self) -> None:
         while True:
             while self._waiting:
-                some, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
-                some = [one for one in some if not one[0].dead]
+                batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+                some = [one for one in batch if not one[0].dead]
+                self.finished += len(batch) - len(some)
                 try:
                     await self._look(some)
                 except StoreUnavailable as error:
@@ -71,6 +75,7 @@ class Lookout:
                 for _, command in some:
                     command.looked = True
                 await self._found()
+                self.finished += len(some)
                 later = {id(actor) for actor, _ in self._waiting}
                 for actor in {id(actor): actor for actor, _ in some}.values():
                     if id(actor) not in later:

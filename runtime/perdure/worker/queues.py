@@ -48,7 +48,8 @@ class Queues:
         self._drained = drained
         self._wanted: dict[str, dict[str, tuple[int, int]]] = {}
         self._channels: dict[str, set[str]] = {}
-        self._unasked: dict[str, set[str]] = {}
+        self._asking: dict[str, set[str]] = {}  # those whose time is up, but for one more look
+        self._chances: dict[str, dict[str, int]] = {}  # how many they have had, by instance and channel
         self._poked: set[str] = set()
         self._wake = Signal()
         self.busy = False
@@ -61,10 +62,7 @@ class Queues:
         for channel in self._channels.get(actor.id, set()) - counts.keys():
             self._withdraw(channel, actor.id)
         for channel, count in counts.items():
-            wanted = self._wanted.setdefault(channel, {})
-            if actor.id not in wanted:
-                self._unasked.setdefault(channel, set()).add(actor.id)
-            wanted[actor.id] = (actor.partition, count)
+            self._wanted.setdefault(channel, {})[actor.id] = (actor.partition, count)
             self._channels.setdefault(actor.id, set()).add(channel)
             self._poke(channel)
 
@@ -72,6 +70,7 @@ class Queues:
         """It has ended, or is somebody else's."""
         for channel in list(self._channels.get(instance_id, ())):
             self._withdraw(channel, instance_id)
+        self._chances.pop(instance_id, None)
 
     def lost(self, partitions: frozenset[int]) -> None:
         for wanted in list(self._wanted.values()):
@@ -79,16 +78,30 @@ class Queues:
                 if partition in partitions:
                     self.forget(instance_id)
 
-    def unasked(self, actor: Actor) -> bool:
-        """Whether there may be a message for it in a queue that has not been looked into since it began to wait."""
-        channels = _channels(actor)
-        return any(
-            actor.id not in self._wanted.get(channel, ()) or actor.id in self._unasked.get(channel, ())
-            for channel in channels
+    def concern(self, actor: Actor) -> bool:
+        """Whether it waits for something from a queue."""
+        return bool(_channels(actor))
+
+    def last_look(self, actor: Actor) -> dict[str, int]:
+        """Look into each queue that it waits for. For `looked`, which tells whether that has been done."""
+        before: dict[str, int] = {}
+        for channel in set(_channels(actor)):
+            if actor.id in self._wanted.get(channel, ()):  # else it has just been given something
+                before[channel] = self._chances.setdefault(actor.id, {}).setdefault(channel, 0)
+                self._asking.setdefault(channel, set()).add(actor.id)
+                self._poke(channel)
+        return before
+
+    def looked(self, actor: Actor, before: Mapping[str, int]) -> bool:
+        """Whether each of these queues has given it something since, or was found empty."""
+        chances = self._chances.get(actor.id, {})
+        return all(
+            chances.get(channel, 0) > count or actor.id not in self._wanted.get(channel, ())
+            for channel, count in before.items()
         )
 
     def _withdraw(self, channel: str, instance_id: str) -> None:
-        self._asked(channel, [instance_id])
+        self._chance(channel, [instance_id])
         wanted = self._wanted.get(channel)
         if wanted is not None:
             wanted.pop(instance_id, None)
@@ -136,7 +149,7 @@ class Queues:
                 break
         if not takers:
             return
-        asking = [one for one in self._unasked.get(channel, ()) if self._caught_up(wanted[one][0], epochs)]
+        asking = [one for one in self._asking.get(channel, ()) if self._caught_up(wanted[one][0], epochs)]
         with self._looking() as gone:
             given = await self._store.assign(channel, takers[:_BATCH])
         for request in given:
@@ -147,21 +160,26 @@ class Queues:
         if len(given) == len(takers[:_BATCH]):  # there may be more, and more who want some
             self._poke(channel)
         else:  # it is empty, for everybody
-            self._asked(channel, asking)
+            self._chance(channel, asking)
 
     def _caught_up(self, partition: int, epochs: Mapping[int, int]) -> bool:
         epoch = epochs.get(partition)
         return epoch is not None and self._drained(partition) == epoch
 
-    def _asked(self, channel: str, instances: Iterable[str]) -> None:
-        unasked = self._unasked.get(channel)
-        if unasked is not None:
-            unasked.difference_update(instances)
-            if not unasked:
-                del self._unasked[channel]
+    def _chance(self, channel: str, instances: Iterable[str]) -> None:
+        asking = self._asking.get(channel)
+        if asking is None:
+            return
+        for instance_id in instances:
+            if instance_id in asking:
+                asking.discard(instance_id)
+                self._chances[instance_id][channel] += 1
+        if not asking:
+            del self._asking[channel]
 
     def _count_down(self, channel: str, instance_id: str) -> None:
         """One less is wanted, until the actor's next turn says otherwise."""
+        self._chance(channel, [instance_id])
         partition, count = self._wanted.get(channel, {}).get(instance_id, (0, 0))
         if count > 1:
             self._wanted[channel][instance_id] = (partition, count - 1)

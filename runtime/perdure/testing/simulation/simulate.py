@@ -20,10 +20,10 @@ R = TypeVar("R")
 
 
 @overload
-def simulate(workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
+def simulate(workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
 @overload
-def simulate(workflow: Workflow[..., R], /, *args: Any, seeds: int | Iterable[int], **kwargs: Any) -> None: ...
-def simulate(workflow: Any, /, *args: Any, seeds: Any = None, **kwargs: Any) -> None:
+def simulate(workflow: Workflow[..., R], /, *args: Any, seeds: int | Iterable[int], **kwargs: Any) -> R: ...
+def simulate(workflow: Any, /, *args: Any, seeds: Any = None, **kwargs: Any) -> Any:
     """Run a workflow in many hostile worlds, and see that it ends alike in all of them.
 
     Three workers share a memory database. They crash, stand still beyond their lease, restart; calls
@@ -32,38 +32,45 @@ def simulate(workflow: Any, /, *args: Any, seeds: Any = None, **kwargs: Any) -> 
     activities run without threads. The seed decides everything, so a failing one fails again.
 
     `seeds` is how many (100, or what pytest's `--perdure-seeds` says), or which. It needs trio, and
-    no running event loop. Results that contain the time are not equal in all worlds: fake what gives it.
+    no running event loop. Results that contain the time are not equal in all worlds: return it from an
+    activity, and fake that.
 
-    Raises AssertionError with the first failing seed, the faults that it takes, and the line that
-    repeats it.
+    Gives the result, or raises WorkflowFailed or WorkflowCancelled, like `run`. Raises
+    AssertionError with the first failing seed, the faults that it takes, and the line that repeats it.
     """
     if not isinstance(workflow, Workflow):
         raise UsageError(f"simulate takes a @workflow function, not {workflow!r}")
     numbers = settings.default_seeds if seeds is None else seeds
     known = workflow if workflow.id is not None else workflow.options(id="simulated")
-    expected = _play(known, args, kwargs, 0, ())
+    expected, outcome = _play(known, args, kwargs, 0, ())
     for seed in range(numbers) if isinstance(numbers, int) else numbers:
         faults = schedule(seed, WORKERS, LEASE)
 
         def fails(some: Sequence[Fault], seed: int = seed) -> str | None:
             try:
-                end = _play(known, args, kwargs, seed, some)
+                end, _ = _play(known, args, kwargs, seed, some)
             except Exception as error:
                 return f"{type(error).__name__}: {error}"
-            return None if end == expected else f"it ends with {end}, but undisturbed with {expected}"
+            if end == expected:
+                return None
+            hint = "" if some else "; the time differs from world to world: return it from an activity, and fake that"
+            return f"it ends with {end}, but undisturbed with {expected}{hint}"
 
         trouble = fails(faults)
         if trouble is not None:
             faults, trouble = shrink(faults, fails, trouble)
             raise AssertionError(report(workflow.name, seed, faults, trouble))
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
 def _play(
     workflow: Workflow[..., Any], args: Sequence[Any], kwargs: dict[str, Any], seed: int, faults: Sequence[Fault]
-) -> tuple[str, Any]:
-    """How the workflow ends in one world."""
+) -> tuple[tuple[str, Any], Any]:
+    """How the workflow ends in one world, to be compared; and its result, or the error that it raises."""
     world = World(seed, faults, [workflow], same_start=True, free_interruptions=10**6)
-    ends: list[tuple[str, Any]] = []
+    ends: list[tuple[tuple[str, Any], Any]] = []
 
     async def scenario(world: World) -> None:
         await start(world, workflow, args, kwargs)
@@ -90,8 +97,8 @@ async def start(world: World, workflow: Workflow[..., Any], args: Sequence[Any],
         await anyio.sleep(0.05)
 
 
-async def end(world: World, workflow: Workflow[..., Any]) -> tuple[str, Any]:
-    """Wait for the end, at any worker that answers."""
+async def end(world: World, workflow: Workflow[..., Any]) -> tuple[tuple[str, Any], Any]:
+    """Wait for the end, at any worker that answers. As `_play`."""
     assert workflow.id is not None  # made so
     while True:
         apps = world.apps()
@@ -99,9 +106,10 @@ async def end(world: World, workflow: Workflow[..., Any]) -> tuple[str, Any]:
             with anyio.move_on_after(LEASE):
                 try:
                     handle = world.chance.choice(apps).handle(workflow, workflow.id)
-                    return "result", await handle.result()
+                    value = await handle.result()
+                    return ("result", value), value
                 except (WorkflowFailed, WorkflowCancelled) as error:
-                    return "failure", repr(error.__cause__ or error)
+                    return ("failure", repr(error.__cause__ or error)), error
                 except (StoreUnavailable, UsageError):
                     pass
         await anyio.sleep(0.05)

@@ -7,10 +7,9 @@ that Hypothesis uses for reproducible runs).
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from random import Random
 from typing import Any
 
@@ -23,7 +22,7 @@ from perdure.app import App
 from perdure.definitions.ambient import ActivityInfo
 from perdure.definitions.workflow import Workflow
 from perdure.errors import StoreUnavailable
-from perdure.identity import replaced
+from perdure.identity import replaced, settled
 from perdure.machine.commands import RunActivity
 from perdure.ports import Mail
 from perdure.registry import collect
@@ -187,9 +186,8 @@ class World:
 
     def run(self, scenario: Callable[[World], Coroutine[Any, Any, None]]) -> None:
         """Raises what goes wrong; TimeoutError when it never ends. In virtual time, with its own event loop."""
-        incarnation = _incarnation if self._same_start else None
-        chance = replaced(self.chance.getrandbits, lambda: _BEGINNING, incarnation)
-        with _deterministic(self.seed), _quiet(), chance:
+        chance = replaced(self.chance.getrandbits, lambda: _BEGINNING)
+        with _deterministic(self.seed), _quiet(), chance, settled() if self._same_start else nullcontext():
             trio.run(self._main, scenario, clock=MockClock(autojump_threshold=0))
 
     async def _main(self, scenario: Callable[[World], Coroutine[Any, Any, None]]) -> None:
@@ -300,11 +298,6 @@ class World:
     async def _reborn(self, number: int, after: float) -> None:
         await anyio.sleep(after)
         self._bear(number)
-
-
-def _incarnation(instance_id: str) -> int:
-    """The same in every world: from it comes the workflow's own chance, of which its end may depend."""
-    return int.from_bytes(hashlib.sha256(instance_id.encode()).digest()[:16])
 
 
 @contextmanager
