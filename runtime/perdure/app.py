@@ -17,7 +17,7 @@ from anyio.lowlevel import current_token
 from attrs import evolve
 
 from perdure.blocking.app import SyncApp
-from perdure.checks import able_publisher, count, lease_seconds, store_type
+from perdure.checks import able_publisher, checked_worker_id, count, lease_seconds, store_type
 from perdure.client import Client
 from perdure.cloudevents.intake import Intake
 from perdure.cloudevents.publishing import Publisher
@@ -97,7 +97,7 @@ class App(Client):
         self._with_worker = worker
         self._max_payload = count("max_payload", max_payload, 2**30)
         self._settings = Settings(
-            worker_id=worker_id or f"{bits(64):016x}",
+            worker_id=f"{bits(64):016x}" if worker_id is None else checked_worker_id(worker_id),
             service=self._service,
             lease=lease_seconds(lease),
             drain=seconds(drain, "drain"),
@@ -130,7 +130,7 @@ class App(Client):
     def worker_id(self, value: str) -> None:
         if self._open is not None:
             raise UsageError("the app is open, and its worker has its name; set worker_id before opening it")
-        self._settings = evolve(self._settings, worker_id=value)
+        self._settings = evolve(self._settings, worker_id=checked_worker_id(value))
 
     @property
     def workflows(self) -> Mapping[str, Workflow[..., Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import inspect
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -42,8 +43,16 @@ def lease_seconds(value: Seconds) -> float:
     return lease
 
 
+def checked_worker_id(value: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 64 or not value.isascii() or not value.isprintable():
+        raise InvalidInput(f"worker_id={value!r}: give 1 to 64 printable characters of ASCII")
+    return value
+
+
 def able_publisher(publisher: Any) -> Any:
-    if publisher is not None and not callable(getattr(publisher, "publish", None)):
+    publish = getattr(publisher, "publish", None)
+    plain = inspect.isroutine(publish) and not inspect.iscoroutinefunction(publish)
+    if publisher is not None and (isinstance(publisher, type) or plain or not callable(publish)):
         raise UsageError(
             f"publisher={publisher!r}: give an object with `async def publish(event)`, such as "
             "perdure_adapters.relay.HttpPublisher(url)"

@@ -159,3 +159,32 @@ async def test_events_without_an_end_keep_nobody_from_ending(url: str) -> None:
                 group.start_soon(floods, who)
             assert await handle.result(timeout=60) >= 0
             group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("kind", ["direct", "broadcast", "event"])
+async def test_before_a_deadline_that_passed_while_the_worker_stood_still(
+    url: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has its lease all the time, and its inbox is late."""
+    store: Any = store_type(url)
+    requests = store.requests
+    gate = anyio.Event()
+    gate.set()
+
+    async def late(self: Any, *args: Any) -> Any:
+        await gate.wait()
+        return await requests(self, *args)
+
+    monkeypatch.setattr(store, "requests", late)
+    async with App(url, workflows=[waits]) as app, App(url, workflows=[waits], worker=False) as client:
+        handle = await app.start(waits.options(id=kind), kind, 2.0)
+        await rests(handle)
+        await handle.send("go", None)
+        await happened(handle, "MessageReceived")
+        gate = anyio.Event()
+        began = anyio.current_time()
+        await sent(client, kind)
+        took = anyio.current_time() - began
+        await anyio.sleep(2.1)
+        gate.set()
+        assert await handle.result(timeout=60) == kind or took > 1, "or this machine has stood still"

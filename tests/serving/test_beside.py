@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import AsyncIterator
 
 import anyio
 import pytest
 
-from perdure import App, Stopping, UsageError
+from perdure import App, Stopping, UsageError, stopping
 
 
 async def test_it_ends_before_the_app_and_a_second_signal_cuts_it_off() -> None:
@@ -31,6 +32,26 @@ async def test_it_ends_before_the_app_and_a_second_signal_cuts_it_off() -> None:
     assert log == ["asked", "cut off"]
     with pytest.raises(UsageError, match="not open"):
         await app.find()
+
+
+@pytest.mark.parametrize(
+    ("again", "seconds", "hurries"),
+    [(signal.SIGTERM, 3600.0, False), (signal.SIGINT, 3600.0, True), (signal.SIGTERM, 0.0, True)],
+)
+async def test_a_signal_that_comes_twice_at_once_is_one(
+    again: signal.Signals, seconds: float, hurries: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `timeout` sends it: to the process, and to its group."""
+    monkeypatch.setattr(stopping, "_ECHO", seconds)
+    told = Stopping()
+
+    async def signals() -> AsyncIterator[signal.Signals]:
+        yield signal.SIGTERM
+        assert told.asked.is_set() and not told.hurried.is_set()
+        yield again
+
+    await told.listen(signals())
+    assert told.hurried.is_set() is hurries
 
 
 async def test_the_app_closes_when_it_returns() -> None:

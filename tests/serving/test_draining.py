@@ -110,5 +110,5 @@ async def test_readiness_goes_first(sqlite_shop: Shop) -> None:
     async with connected(port) as late:
         answer = await late.place("late")
         assert (answer.status, answer.headers["connection"]) == (202, "close")
-    server.signal(signal.SIGTERM)
+    server.signal(signal.SIGINT)
     assert await server.ended() == 0, server.said

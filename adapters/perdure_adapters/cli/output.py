@@ -66,11 +66,8 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     }
     shown = _with_room(widths, console.width)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in shown:
-        if column in _WHOLE:
-            table.add_column(column, overflow="fold", min_width=min(widths[column], console.width // 2))
-        else:
-            table.add_column(column)
+    for column, room in _rooms(shown, widths, console.width).items():
+        table.add_column(column, overflow="fold", width=room)
     for row in rows:
         cells = [Text(_seen(cell), _STYLES.get(str(cell), "")) for cell in row]
         for column, cell in zip(columns, cells, strict=True):
@@ -97,6 +94,15 @@ def _with_room(widths: Mapping[str, int], line: int) -> list[str]:
         if spare in shown:
             shown.remove(spare)
     return shown
+
+
+def _rooms(shown: Sequence[str], widths: Mapping[str, int], line: int) -> dict[str, int]:
+    """How wide each column is: the widest of those that may be cut give way."""
+    rooms = {one: min(widths[one], line // 2) if one in _WHOLE else widths[one] for one in shown}
+    cut = [one for one in shown if one not in _WHOLE]
+    while cut and sum(rooms.values()) + _GAP * len(shown) > line and max(rooms[one] for one in cut) > 1:
+        rooms[max(cut, key=rooms.__getitem__)] -= 1
+    return rooms
 
 
 def print_line(row: Sequence[Any]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from perdure_adapters.cli.output import print_line
+from perdure_adapters.cli.output import print_line, printable
 
 if TYPE_CHECKING:
     from perdure import Step
@@ -85,7 +85,7 @@ def _outcome(step: Step) -> str:
     text: str = step.outcome
     if step.attempts is not None and step.attempts > 1:
         text += f", attempt {step.attempts}"
-    return f"{text}: {step.error}" if step.error and step.outcome != "done" else text
+    return printable(f"{text}: {step.error}" if step.error and step.outcome != "done" else text)
 
 
 def _bar(step: Step, start: datetime, end: datetime) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from perdure_adapters.cli.backend import run_async
-from perdure_adapters.cli.output import json_option, print_json, print_line, quietly
+from perdure_adapters.cli.output import json_option, print_json, print_line, printable, quietly
 from perdure_adapters.cli.progress import Progress
 from perdure_adapters.cli.target import Client, target_argument
 
@@ -60,7 +60,7 @@ class _Findings:
             click.secho(f"{verdict.instance_id} ({verdict.workflow}{version}) {_FATES[verdict.fate]}{at}", fg="red")
             known = {"history:": verdict.step, "code:": verdict.code, "at:": verdict.where}
             for name, text in known.items() if verdict.step else (("", verdict.error),):
-                click.echo(f"  {name:<8} {text}" if name else f"  {text}")
+                click.echo(printable(f"  {name:<8} {text}" if name else f"  {text}"))
         self._begun = True
 
     def summary(self) -> str:

@@ -74,7 +74,7 @@ def check_function(fn: Any, decorator: str) -> str:
     return name
 
 
-def check_name(name: object, decorator: str) -> None:
-    """Raises UsageError unless `name` can name an activity or a workflow."""
+def check_name(name: object, decorator: str, keyword: str = "name") -> None:
+    """Raises UsageError unless `name` can name an activity or a workflow, or its version."""
     if not isinstance(name, str) or not name or len(name) > 200 or not name.isprintable():
-        raise UsageError(f"@{decorator}(name={name!r}): give 1 to 200 printable characters")
+        raise UsageError(f"@{decorator}({keyword}={name!r}): give 1 to 200 printable characters")

@@ -38,7 +38,7 @@ class Workflow(Generic[P, R]):
             raise UsageError(f"@workflow {own_name} must be an `async def`")
         check_name(name if name is not None else own_name, "workflow")
         if version is not None:
-            check_name(version, "workflow")
+            check_name(version, "workflow", "version")
         self._fn = fn
         self._name = name if name is not None else own_name
         self.version = version

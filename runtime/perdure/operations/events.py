@@ -67,6 +67,8 @@ async def wait_event(
     """
     machine = workflow_machine("wait_event")
     codec = codec_for(data, f"the data of events of type {check_type(type)!r}")
+    if match is not None and not isinstance(match, Mapping):
+        raise InvalidInput(f"wait_event(match={match!r}): give a dict of dotted paths into the data, and values")
     command = WaitEvent(type, {_path(path): _json(path, value) for path, value in (match or {}).items()})
     async with limit(timeout, f"no event of type {type!r} came"):
         machine.issue(command)

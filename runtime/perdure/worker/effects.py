@@ -123,18 +123,24 @@ class Effects:
         return [TimerFired(timer.id, timer.name) for timer in ready]
 
     def _looked(self, actor: Actor, timer: StartTimer) -> bool:
-        """Whether the inbox of who came here, the queues it waits for and the events that came early have been looked
-        through since its time came.
+        """Whether the inbox, the queues that it waits for, and the events that came early have been looked through
+        since the time of the timer came. Nobody need look for one who only sleeps, or waits for an activity.
         """
-        if self._inbox.behind(actor.partition, actor.epoch):
+        commands = actor.machine.commands.values()
+        if all(isinstance(one, StartTimer | RunActivity) for one in commands):
+            return True
+        if actor.todo is not None:  # nobody knows of some of this yet
             return False
-        if actor.todo is not None:  # of some of this nobody knows yet
-            unknown = any(isinstance(one, WaitEvent) and not one.looked for one in actor.todo)
-            return not (unknown or self._queues.concern(actor))
         if timer.last_look is None:
-            timer.last_look = self._lookout.added if actor.looking else 0, self._queues.last_look(actor)
-        waits, queues = timer.last_look
-        return self._lookout.finished >= waits and self._queues.looked(actor, queues)
+            waits = self._lookout.added if actor.looking else 0
+            timer.last_look = self._inbox.last_look(), waits, self._queues.last_look(actor)
+        rounds, waits, queues = timer.last_look
+        return (
+            self._inbox.rounds >= rounds
+            and self._lookout.finished >= waits
+            and self._queues.looked(actor, queues)
+            and not self._inbox.behind(actor.partition, actor.epoch)
+        )
 
     def fall_due(self, actor: Actor) -> None:
         """Look at everything of the actor whose time has come.

@@ -52,7 +52,8 @@ class Inbox:
         self._obsolete: list[tuple[int, Event | Delivery]] = []
         self._astray: list[int] = []
         self._wake = Signal()
-        self._rounds = 0
+        #: How often all that there was has been read.
+        self.rounds = 0
         self._round_ended = Relief()
         self._reading = False
         self.busy = True
@@ -116,11 +117,15 @@ class Inbox:
         while any(place in partitions and self.behind(place, epoch) for place, epoch in self._epochs().items()):
             await self._round_ended.wait()
 
+    def last_look(self) -> int:
+        """Read what is there by now. How many `rounds` have ended when that is done."""
+        self.poke()
+        return self.rounds + (2 if self._reading else 1)
+
     async def look(self) -> None:
         """Wait until all that is there by now has been read."""
-        last = self._rounds + (2 if self._reading else 1)
-        self.poke()
-        while self._rounds < last:
+        last = self.last_look()
+        while self.rounds < last:
             await self._round_ended.wait()
 
     async def run(self) -> None:
@@ -128,7 +133,7 @@ class Inbox:
             self.busy = self._reading = True
             try:
                 await self._read()
-                self._rounds += 1
+                self.rounds += 1
             except StoreUnavailable as error:
                 logger.warning("cannot read the inbox: %s", error)
             finally:

@@ -78,10 +78,6 @@ class Queues:
                 if partition in partitions:
                     self.forget(instance_id)
 
-    def concern(self, actor: Actor) -> bool:
-        """Whether it waits for something from a queue."""
-        return bool(_channels(actor))
-
     def last_look(self, actor: Actor) -> dict[str, int]:
         """Look into each queue that it waits for. For `looked`, which tells whether that has been done."""
         before: dict[str, int] = {}
