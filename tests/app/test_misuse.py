@@ -138,3 +138,9 @@ async def test_what_cannot_be_awaited_is_an_error_at_once(how: str) -> None:
 def test_a_retry_is_a_retry() -> None:
     with pytest.raises(UsageError, match="give a Retry"):
         App("memory://", workflows=[], retry=3)  # type: ignore[arg-type]  # as above
+
+
+async def test_where_an_instance_s_id_is_given() -> None:
+    async with App("memory://", workflows=[waits]) as app:
+        with pytest.raises(InvalidInput, match=r"options\(id="):
+            await app.start(waits, id="w")  # type: ignore[call-arg]  # as above

@@ -229,6 +229,8 @@ class Parameters:
     def _unknown(self, name: object) -> InvalidInput:
         near = difflib.get_close_matches(str(name), self.names, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"its parameters are ({', '.join(self.names)})"
+        if name == "id":
+            hint += "; an instance's own id is given by workflow.options(id=...)"
         return InvalidInput(f"{str(name)[:80]}: {self.where} has no such parameter; {hint}")
 
     def _quick_checks(self) -> list[Callable[[Any], bool]] | None:
