@@ -10,7 +10,7 @@ import anyio
 from attrs import frozen
 
 from perdure.definitions.workflow import Workflow
-from perdure.errors import StoreUnavailable, WorkflowCancelled, WorkflowFailed
+from perdure.errors import WorkflowCancelled, WorkflowFailed
 from perdure.identity import replaced, settled, time_of_day
 from perdure.ports import Outcome, Unit
 from perdure.testing.jumping import JumpingClock
@@ -57,9 +57,9 @@ class _DyingStore(MemoryStore):
         raise AssertionError("unreachable")
 
     async def leave(self, worker: str) -> None:
-        if self.crash.is_set():
-            raise StoreUnavailable("the process is dead")
-        await super().leave(worker)
+        """The dead do not sign off."""
+        if not self.crash.is_set():
+            await super().leave(worker)
 
 
 class _DyingTransaction(MemoryTransaction):
