@@ -79,7 +79,9 @@ class Client(ABC):
         instance_id = workflow.id if workflow.id is not None else new_id()
         handle: Handle[R] = Handle(self, instance_id, workflow.name, known)
         if not await self._start(resources, workflow, instance_id, arguments):
-            await handle.info()  # raises Conflict where the id belongs to another workflow
+            info = await handle.info()  # raises Conflict where the id belongs to another workflow
+            if info.ended_at is not None:
+                logger.info("instance %r has ended already (%s), so nothing is started", instance_id, info.status)
         return handle
 
     def _known(self, workflow: Workflow[..., Any]) -> Workflow[..., Any]:

@@ -19,6 +19,8 @@ def collect(sources: Iterable[Workflow[..., Any] | ModuleType]) -> dict[str, Wor
     Raises DuplicateDefinition where two definitions, workflows or the activities they mention,
     share a name, and UsageError for what is neither a workflow nor a module that holds some.
     """
+    if isinstance(sources, Workflow | ModuleType):
+        raise UsageError(f"App(workflows={sources!r}): give a list of workflows or modules, [...]")
     workflows: dict[str, Workflow[..., Any]] = {}
     activities: dict[str, Activity[..., Any]] = {}
     for source in sources:

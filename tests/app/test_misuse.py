@@ -144,3 +144,31 @@ async def test_where_an_instance_s_id_is_given() -> None:
     async with App("memory://", workflows=[waits]) as app:
         with pytest.raises(InvalidInput, match=r"options\(id="):
             await app.start(waits, id="w")  # type: ignore[call-arg]  # as above
+
+
+async def test_who_starts_what_has_ended_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "perdure")
+    async with App("memory://", workflows=[waits]) as app:
+        for again in (False, True):
+            handle = await app.start(waits.options(id="w"))
+            assert ("has ended already (completed)" in caplog.text) is again
+            if not again:
+                await handle.send("go", None)
+            await handle.result(timeout=60)
+
+
+def test_workflows_are_a_list() -> None:
+    with pytest.raises(UsageError, match="give a list"):
+        App("memory://", workflows=waits)  # type: ignore[arg-type]  # as above
+
+
+@workflow
+async def returns_a_call() -> int:
+    return notes(1)  # type: ignore[return-value]  # as above
+
+
+@pytest.mark.filterwarnings("ignore:.*never awaited")
+async def test_a_call_that_is_returned_says_that_it_has_to_be_awaited() -> None:
+    async with App("memory://", workflows=[returns_a_call]) as app:
+        with pytest.raises(WorkflowFailed, match="has to be awaited"):
+            await (await app.start(returns_a_call)).result(timeout=60)

@@ -33,6 +33,9 @@ class ActivityCall(Coroutine[None, None, R]):
         self.awaited = False
         self.caller = id(current())  # a reference would keep it alive
 
+    def __repr__(self) -> str:
+        return f"<a call of {self.activity!r}{'' if self.awaited else ', which has to be awaited'}>"
+
     def __await__(self) -> Generator[Any, None, R]:
         self.awaited = True
         machine = current()
