@@ -37,6 +37,7 @@ async def test_activities_under_way_end_and_are_recorded(tmp_path: Path, anyio_b
             check_streams(database.events())
             keys = [effect.key for effect in effects.read(workers.effects) if effect.phase == "start"]
             assert len(keys) == len(set(keys)), "nothing ran twice"
+            await until(lambda: database.owners(), f"the second one's beginning: {second.said}")
             second.signal(signal.SIGTERM)
             assert await second.ended() == 0, second.said
             said = [line for line in [*first.errors, *second.errors] if not line.startswith("WARNING:perdure")]
