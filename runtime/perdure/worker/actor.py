@@ -56,8 +56,9 @@ class Actor:
     `deadline` the earliest time at which something of it falls due, and `alarm` the earliest one
     that is set for it. `waits` are the events waited for, as the database knows them: keys by command, "" where it
     may not know yet. `asks` are the questions under way. `looking`: somebody looks for events that came before one of
-    the waits. `carrying`: a result in the mailbox brings an open transaction along; `held`: no turn may be taken but
-    for such a result. `watched`: hooks are told of it, and `heard` that it is here.
+    the waits. `waking`: a timer of it is due, and waits for one last look. `carrying`: a result in the mailbox
+    brings an open transaction along; `held`: no turn may be taken but for such a result. `watched`: hooks are told
+    of it, and `heard` that it is here.
     """
 
     __slots__ = (
@@ -87,6 +88,7 @@ class Actor:
         "undo",
         "used",
         "waits",
+        "waking",
         "watched",
         "workflow",
     )
@@ -103,7 +105,7 @@ class Actor:
         self.kept = Mailbox()
         self.waits: dict[int, str] = {}
         self.asks: dict[int, Ask] = {}
-        self.looking = False
+        self.looking = self.waking = False
         self.spawning = 0
         self.start: Start | None = None
         self.state: tuple[str, int | None] = ("", None)
@@ -129,7 +131,7 @@ class Actor:
     @property
     def evictable(self) -> bool:
         """Idle, and its row tells of its deadline: else only the actor knows when it is due."""
-        return self.idle and not (self.deadline is not None and self.state[1] == 0)
+        return self.idle and not self.waking and not (self.deadline is not None and self.state[1] == 0)
 
     def turn(self, now: int) -> Turn | None:
         """React to everything in the mailbox. None when nothing came of it."""

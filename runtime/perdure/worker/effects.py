@@ -117,7 +117,8 @@ class Effects:
         now = self._clock.now()
         due = [one for one in actor.machine.commands.values() if isinstance(one, StartTimer) and one.due <= now]
         ready = [timer for timer in due if self._looked(actor, timer)]
-        if len(ready) < len(due):
+        actor.waking = len(ready) < len(due)  # evicted now, it would have to begin anew, again and again
+        if actor.waking:
             self._look(actor, now + _AGAIN)
         ready.sort(key=lambda timer: timer.due)
         return [TimerFired(timer.id, timer.name) for timer in ready]
