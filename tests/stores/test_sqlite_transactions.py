@@ -102,7 +102,8 @@ async def test_turns_come_in_order(store: SQLiteStore, place: Holding) -> None:
         assert turns == []
         await first.rollback()
     assert [turns.index(name) for name in "abe"] == sorted(turns.index(name) for name in "abe")
-    assert [turns.index(name) for name in "cdf"] == sorted(turns.index(name) for name in "cdf")
+    # c and d get their turns one after the other, but who hears of it first is the event loop's affair.
+    assert max(turns.index(name) for name in "cd") < turns.index("f")
     assert turns.index("b") < turns.index("c")
     assert turns.index("e") < turns.index("f")
 
