@@ -116,32 +116,35 @@ class Effects:
         """
         now = self._clock.now()
         due = [one for one in actor.machine.commands.values() if isinstance(one, StartTimer) and one.due <= now]
-        ready = [timer for timer in due if self._looked(actor, timer)]
+        ready = self._looked(actor, due) if due else due
         actor.waking = len(ready) < len(due)  # evicted now, it would have to begin anew, again and again
         if actor.waking:
             self._look(actor, now + _AGAIN)
         ready.sort(key=lambda timer: timer.due)
         return [TimerFired(timer.id, timer.name) for timer in ready]
 
-    def _looked(self, actor: Actor, timer: StartTimer) -> bool:
-        """Whether the inbox, the queues that it waits for, and the events that came early have been looked through
-        since the time of the timer came. Nobody need look for one who only sleeps, or waits for an activity.
+    def _looked(self, actor: Actor, due: list[StartTimer]) -> list[StartTimer]:
+        """Those since whose time the inbox, the queues that it waits for, and the events that came early have been
+        looked through. Nobody need look for one who only sleeps, or waits for an activity.
         """
-        commands = actor.machine.commands.values()
-        if all(isinstance(one, StartTimer | RunActivity) for one in commands):
-            return True
-        if actor.todo is not None:  # nobody knows of some of this yet
-            return False
-        if timer.last_look is None:
+        if all(isinstance(one, StartTimer | RunActivity) for one in actor.machine.commands.values()):
+            return due
+        # While it is taken up, nobody knows of some of this yet.
+        if actor.todo is not None or self._inbox.behind(actor.partition, actor.epoch):
+            return []
+        new = [timer for timer in due if timer.last_look is None]
+        if new:  # one look for all of them
             waits = self._lookout.added if actor.looking else 0
-            timer.last_look = self._inbox.last_look(), waits, self._queues.last_look(actor)
-        rounds, waits, queues = timer.last_look
-        return (
-            self._inbox.rounds >= rounds
-            and self._lookout.finished >= waits
-            and self._queues.looked(actor, queues)
-            and not self._inbox.behind(actor.partition, actor.epoch)
-        )
+            look = self._inbox.last_look(), waits, self._queues.last_look(actor)
+            for timer in new:
+                timer.last_look = look
+        looks = {id(timer.last_look): timer.last_look for timer in due}
+        over = {
+            key
+            for key, (rounds, waits, queues) in looks.items()
+            if self._inbox.rounds >= rounds and self._lookout.finished >= waits and self._queues.looked(actor, queues)
+        }
+        return [timer for timer in due if id(timer.last_look) in over]
 
     def fall_due(self, actor: Actor) -> None:
         """Look at everything of the actor whose time has come.
